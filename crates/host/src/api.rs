@@ -1,0 +1,165 @@
+//! What zxvm asks of the operating system: typed operations, no policy.
+//!
+//! What every implementer keeps:
+//! 1. A call that fails has changed nothing, unless its documentation says otherwise.
+//! 2. A *store* is a sparse file of [`STORE_SIZE`] bytes. A page in it is either absent (reads as zero, uses no
+//!    memory) or committed. [`Host::commit`] and every access that writes make pages committed, and
+//!    [`Host::committed_runs`] tells exactly which ones are.
+//! 3. Addresses handed to `map`, `unmap`, `protect`, `populate` and `absent_runs` lie inside one reservation made by
+//!    [`Host::reserve`], in which every page is always either mapped from a store or held inaccessible: never free
+//!    for others in the process to take.
+//! 4. Ranges handed to a call are not empty.
+//! 5. Replacing what is at an address is one step: no other thread ever sees the address free.
+
+use core::fmt;
+
+use crate::addr::{AddrRange, StoreRange};
+use crate::user::{UserRef, UserSlice};
+
+/// Bytes of address in one store: the largest file offset Linux allows, in whole pages.
+pub const STORE_SIZE: u64 = (1 << 63) - 4096;
+
+/// One store. Numbers are given by the host and mean nothing to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoreId(pub u32);
+
+bitflags::bitflags! {
+    /// What the processor lets a thread do with a page. Empty: nothing at all.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+    pub struct Prot: u8 {
+        /// Loads.
+        const READ = 1;
+        /// Stores. Never without `READ`.
+        const WRITE = 2;
+        /// Instruction fetches. Never without `READ`.
+        const EXECUTE = 4;
+    }
+}
+
+/// What a page of a reservation shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Nothing: every access faults.
+    Held,
+    /// A store, from `at` (bytes) on.
+    Store {
+        /// Which.
+        store: StoreId,
+        /// Offset in the store of the first byte shown.
+        at: u64,
+        /// What is allowed.
+        prot: Prot,
+    },
+}
+
+/// A piece of address space as the host itself reports it (for audits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Where.
+    pub range: AddrRange,
+    /// What is there.
+    pub view: View,
+}
+
+/// How `populate` is to touch a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// As a load would.
+    Read,
+    /// As a store would, content unchanged.
+    Write,
+}
+
+/// Why the host refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// No memory, or the kernel's limit on mappings.
+    #[error("no memory, or too many mappings")]
+    NoMemory,
+    /// No more file descriptors.
+    #[error("no file descriptors left")]
+    NoDescriptors,
+    /// The caller's buffer cannot be accessed at this address.
+    #[error("the buffer cannot be accessed at {at:#x}")]
+    Fault {
+        /// The first byte that could not be accessed.
+        at: usize,
+    },
+    /// The kernel does not allow it here.
+    #[error("not permitted")]
+    Permission,
+    /// Anything else, as the error number Linux gave.
+    #[error("the kernel said error {0}")]
+    Other(i32),
+}
+
+/// Short for results of the host.
+pub type HostResult<T = ()> = Result<T, HostError>;
+
+/// Receives runs, lowest first, that never touch or overlap.
+pub type RunSink<'a, R> = &'a mut dyn FnMut(R);
+
+/// The operating system.
+pub trait Host: Send + Sync + fmt::Debug {
+    /// Makes an empty store.
+    fn create_store(&self) -> HostResult<StoreId>;
+
+    /// Gives a store up. What is mapped from it stays mapped. Cannot fail.
+    fn close_store(&self, store: StoreId);
+
+    /// Copies from the store into a caller's buffer. Commits nothing in the store.
+    ///
+    /// # Errors
+    /// `Fault`: bytes before the fault have been copied.
+    fn read_store(&self, store: StoreId, at: u64, to: UserSlice<'_>) -> HostResult;
+
+    /// Copies a caller's buffer into the store, committing the pages written.
+    ///
+    /// # Errors
+    /// `Fault`, `NoMemory`: bytes before it have been copied.
+    fn write_store(&self, store: StoreId, at: u64, from: UserRef<'_>) -> HostResult;
+
+    /// Commits every absent page of the range; content is kept. If `window` is given, it is an address range of the
+    /// same length whose pages show exactly this store range with `WRITE` allowed: page-table entries are made there too.
+    ///
+    /// # Errors
+    /// `NoMemory`: some pages may have been committed.
+    fn commit(&self, store: StoreId, range: StoreRange, window: Option<AddrRange>) -> HostResult;
+
+    /// Frees every page of the range: it reads as zero afterwards, in every mapping.
+    fn punch(&self, store: StoreId, range: StoreRange) -> HostResult;
+
+    /// Reports the committed runs of the range.
+    fn committed_runs(&self, store: StoreId, range: StoreRange, sink: RunSink<'_, StoreRange>) -> HostResult;
+
+    /// Reserves `len` bytes (whole pages) of address space, all of it `Held`.
+    fn reserve(&self, len: u64) -> HostResult<AddrRange>;
+
+    /// Gives a whole reservation back. Cannot fail.
+    fn release(&self, range: AddrRange);
+
+    /// Shows `view` in the whole of `range`, in place of whatever was there. For `View::Store` the last byte is within the store.
+    fn map(&self, range: AddrRange, view: View) -> HostResult;
+
+    /// Changes what is allowed in `range`, all of which shows stores.
+    ///
+    /// # Errors
+    /// `NoMemory`: part may have been changed.
+    fn protect(&self, range: AddrRange, prot: Prot) -> HostResult;
+
+    /// Makes page-table entries for the whole range, which shows stores that allow the access.
+    /// Pages that are absent become committed.
+    ///
+    /// # Errors
+    /// `NoMemory`: some pages may have been populated.
+    fn populate(&self, range: AddrRange, access: Access) -> HostResult;
+
+    /// Reports the runs of `range` that have no page-table entry.
+    fn absent_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult;
+
+    /// Whether something is mapped at this address of the process (inside or outside reservations, accessible or not).
+    fn is_mapped(&self, addr: usize) -> bool;
+
+    /// What is mapped in a part of a reservation, lowest first and without gaps. For audits: slow.
+    fn pieces(&self, range: AddrRange) -> HostResult<Vec<Piece>>;
+}

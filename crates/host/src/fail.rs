@@ -1,0 +1,266 @@
+//! A host that fails on demand, for the tests of every way back.
+//!
+//! 1. Every call that returns a [`HostResult`] is counted while armed, except `pieces`: audits do not disturb a count.
+//! 2. A call that is made to fail does not reach the host beneath: it changes nothing.
+//! 3. The lock is not held while the host beneath works.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::addr::{AddrRange, StoreRange};
+use crate::api::{Access, Host, HostError, HostResult, Piece, Prot, RunSink, StoreId, View};
+use crate::user::{UserRef, UserSlice};
+
+/// How long the failing goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// One call fails; the undo that follows succeeds.
+    Once,
+    /// That call and all later ones fail, undo included, until [`FailNth::disarm`].
+    From,
+}
+
+/// Passes every call on to another host, but makes a chosen one fail.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use zxvm_host::{Host, HostError, fail::{FailNth, Mode}, sim::{SimConfig, SimHost}};
+/// let host = FailNth::new(Arc::new(SimHost::new(SimConfig::default())));
+/// host.arm(2, HostError::NoMemory, Mode::Once);
+/// assert!(host.create_store().is_ok());
+/// assert_eq!(host.create_store(), Err(HostError::NoMemory));
+/// assert!(host.create_store().is_ok());
+/// ```
+#[derive(Debug)]
+pub struct FailNth<H: ?Sized> {
+    plan: Mutex<Plan>,
+    host: Arc<H>,
+}
+
+#[derive(Debug)]
+struct Plan {
+    armed: Option<Armed>,
+    calls: u64,
+    fired: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Armed {
+    n: u64,
+    error: HostError,
+    mode: Mode,
+}
+
+impl<H: Host + ?Sized> FailNth<H> {
+    /// Wraps `host`; nothing fails before [`FailNth::arm`].
+    pub fn new(host: Arc<H>) -> Self {
+        Self { plan: Mutex::new(Plan { armed: None, calls: 0, fired: false }), host }
+    }
+
+    /// The host beneath.
+    pub fn host(&self) -> &Arc<H> {
+        &self.host
+    }
+
+    /// From now on, makes the `n`th counted call (the next one is the first) fail with `error`.
+    ///
+    /// # Panics
+    /// If `n` is 0.
+    pub fn arm(&self, n: u64, error: HostError, mode: Mode) {
+        assert!(n > 0, "the first call is number 1");
+        *self.plan() = Plan { armed: Some(Armed { n, error, mode }), calls: 0, fired: false };
+    }
+
+    /// Lets every call through again, and stops counting.
+    pub fn disarm(&self) {
+        self.plan().armed = None;
+    }
+
+    /// Counted calls between the last `arm` and the `disarm` after it (or now), failed ones included.
+    pub fn calls(&self) -> u64 {
+        self.plan().calls
+    }
+
+    /// Whether any call was made to fail since the last `arm`.
+    pub fn fired(&self) -> bool {
+        self.plan().fired
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call. An error means: this one is to fail.
+    fn count(&self) -> HostResult {
+        let mut plan = self.plan();
+        let Some(Armed { n, error, mode }) = plan.armed else { return Ok(()) };
+        plan.calls += 1;
+        let fails = match mode {
+            Mode::Once => plan.calls == n,
+            Mode::From => plan.calls >= n,
+        };
+        if fails {
+            plan.fired = true;
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
+impl<H: Host + ?Sized> Host for FailNth<H> {
+    fn create_store(&self) -> HostResult<StoreId> {
+        self.count()?;
+        self.host.create_store()
+    }
+
+    fn close_store(&self, store: StoreId) {
+        self.host.close_store(store);
+    }
+
+    fn read_store(&self, store: StoreId, at: u64, to: UserSlice<'_>) -> HostResult {
+        self.count()?;
+        self.host.read_store(store, at, to)
+    }
+
+    fn write_store(&self, store: StoreId, at: u64, from: UserRef<'_>) -> HostResult {
+        self.count()?;
+        self.host.write_store(store, at, from)
+    }
+
+    fn commit(&self, store: StoreId, range: StoreRange, window: Option<AddrRange>) -> HostResult {
+        self.count()?;
+        self.host.commit(store, range, window)
+    }
+
+    fn punch(&self, store: StoreId, range: StoreRange) -> HostResult {
+        self.count()?;
+        self.host.punch(store, range)
+    }
+
+    fn committed_runs(&self, store: StoreId, range: StoreRange, sink: RunSink<'_, StoreRange>) -> HostResult {
+        self.count()?;
+        self.host.committed_runs(store, range, sink)
+    }
+
+    fn reserve(&self, len: u64) -> HostResult<AddrRange> {
+        self.count()?;
+        self.host.reserve(len)
+    }
+
+    fn release(&self, range: AddrRange) {
+        self.host.release(range);
+    }
+
+    fn map(&self, range: AddrRange, view: View) -> HostResult {
+        self.count()?;
+        self.host.map(range, view)
+    }
+
+    fn protect(&self, range: AddrRange, prot: Prot) -> HostResult {
+        self.count()?;
+        self.host.protect(range, prot)
+    }
+
+    fn populate(&self, range: AddrRange, access: Access) -> HostResult {
+        self.count()?;
+        self.host.populate(range, access)
+    }
+
+    fn absent_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult {
+        self.count()?;
+        self.host.absent_runs(range, sink)
+    }
+
+    fn is_mapped(&self, addr: usize) -> bool {
+        self.host.is_mapped(addr)
+    }
+
+    fn pieces(&self, range: AddrRange) -> HostResult<Vec<Piece>> {
+        self.host.pieces(range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addr::PAGE_SIZE;
+    use crate::sim::{SimConfig, SimHost};
+
+    fn host() -> FailNth<SimHost> {
+        FailNth::new(Arc::new(SimHost::new(SimConfig::default())))
+    }
+
+    #[test]
+    fn once_fails_exactly_one_call() {
+        let host = host();
+        assert!(host.create_store().is_ok());
+        host.arm(2, HostError::NoDescriptors, Mode::Once);
+        assert!(host.create_store().is_ok());
+        assert!(!host.fired());
+        assert_eq!(host.create_store(), Err(HostError::NoDescriptors));
+        assert!(host.fired());
+        assert!(host.create_store().is_ok());
+        assert_eq!(host.calls(), 3);
+        assert_eq!(host.host().store_count(), 3, "the failed call did not reach the host");
+    }
+
+    #[test]
+    fn from_fails_until_disarmed() {
+        let host = host();
+        host.arm(2, HostError::NoMemory, Mode::From);
+        assert!(host.reserve(PAGE_SIZE).is_ok());
+        assert_eq!(host.reserve(PAGE_SIZE), Err(HostError::NoMemory));
+        assert_eq!(host.create_store(), Err(HostError::NoMemory));
+        host.disarm();
+        assert!(host.create_store().is_ok());
+        assert_eq!((host.calls(), host.fired()), (3, true), "kept, and not counted on, after disarm");
+        host.arm(1, HostError::Permission, Mode::From);
+        assert_eq!((host.calls(), host.fired()), (0, false));
+    }
+
+    /// One call of each kind, in an order in which all succeed.
+    #[test]
+    fn every_call_that_can_fail_is_counted_except_pieces() {
+        let host = host();
+        host.arm(u64::MAX, HostError::NoMemory, Mode::Once);
+        let expect = |calls| assert_eq!(host.calls(), calls);
+        let store = host.create_store().unwrap();
+        expect(1);
+        let range = host.reserve(PAGE_SIZE).unwrap();
+        expect(2);
+        host.map(range, View::Store { store, at: 0, prot: Prot::READ }).unwrap();
+        expect(3);
+        host.protect(range, Prot::READ | Prot::WRITE).unwrap();
+        expect(4);
+        host.populate(range, Access::Read).unwrap();
+        expect(5);
+        host.absent_runs(range, &mut |_| ()).unwrap();
+        expect(6);
+        let page = StoreRange::from_bounds(0, PAGE_SIZE);
+        host.commit(store, page, Some(range)).unwrap();
+        expect(7);
+        host.committed_runs(store, page, &mut |_| ()).unwrap();
+        expect(8);
+        let mut bytes = [1; 3];
+        host.write_store(store, 0, UserRef::from(&bytes[..])).unwrap();
+        expect(9);
+        host.read_store(store, 0, UserSlice::from(&mut bytes[..])).unwrap();
+        expect(10);
+        host.punch(store, page).unwrap();
+        expect(11);
+        host.pieces(range).unwrap();
+        assert!(host.is_mapped(range.addr()));
+        host.close_store(store);
+        host.release(range);
+        expect(11);
+        assert!(!host.fired());
+    }
+
+    #[test]
+    fn any_host_can_be_beneath() {
+        let inner: Arc<dyn Host> = Arc::new(host());
+        let outer = FailNth::new(inner);
+        outer.arm(1, HostError::Other(5), Mode::Once);
+        assert_eq!(outer.create_store(), Err(HostError::Other(5)));
+        assert!(outer.create_store().is_ok());
+    }
+}

@@ -1,0 +1,195 @@
+//! Copies that survive a bad address.
+//!
+//! 1. On x86-64 a copy is one instruction at a known place. [`install`] adds a signal handler that, when exactly that
+//!    instruction faults, continues behind it with the number of bytes left; no cost where nothing faults.
+//! 2. Every other fault goes to the handler that was there before, unchanged.
+//! 3. Elsewhere (other processors) the kernel copies, by `process_vm_readv` and `process_vm_writev` on ourselves.
+//!
+//! A program that installs its own `SIGSEGV` handler later without chaining, or that blocks the signal, loses 1: a bad
+//! address then ends the process as it would in plain C. Nothing of the engine is half done at that point.
+
+use super::user::UserFault;
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod imp {
+    use core::mem::MaybeUninit;
+    use core::sync::atomic::{AtomicPtr, Ordering};
+    use std::sync::Once;
+
+    /// `rep movsb`; returns the number of bytes not copied. Layout: 3 bytes, then the copy (2 bytes), then the return.
+    #[unsafe(naked)]
+    unsafe extern "sysv64" fn copy(dst: usize, src: usize, len: usize) -> usize {
+        core::arch::naked_asm!("mov rcx, rdx", "rep movsb", "mov rax, rcx", "ret")
+    }
+
+    const FAULTING: usize = 3;
+    const BEHIND: usize = 5;
+
+    /// # Safety
+    /// What is accessible of both ranges may be read and overwritten.
+    pub unsafe fn copy_bytes(dst: usize, src: usize, len: usize) -> Result<(), usize> {
+        // SAFETY: passed on to the caller; faults are survived once `install` has run.
+        let left = unsafe { copy(dst, src, len) };
+        if left == 0 { Ok(()) } else { Err(len - left) }
+    }
+
+    static PREVIOUS: [AtomicPtr<libc::sigaction>; 2] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 2];
+
+    fn slot(signal: libc::c_int) -> usize {
+        usize::from(signal == libc::SIGBUS)
+    }
+
+    extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        let registers = context.cast::<libc::ucontext_t>();
+        let start = copy as *const () as usize;
+        // SAFETY: the kernel hands a valid context to a handler installed with SA_SIGINFO.
+        let ip = unsafe { &mut (*registers).uc_mcontext.gregs[libc::REG_RIP as usize] };
+        if *ip as usize == start + FAULTING {
+            *ip = (start + BEHIND) as i64;
+            return;
+        }
+        let previous = PREVIOUS[slot(signal)].load(Ordering::Acquire);
+        if previous.is_null() {
+            return;
+        }
+        // SAFETY: set once by `install`, never freed.
+        let previous = unsafe { &*previous };
+        match previous.sa_sigaction {
+            libc::SIG_DFL | libc::SIG_IGN => {
+                // SAFETY: putting back what was there; the access faults again and the kernel acts on it.
+                unsafe { libc::sigaction(signal, previous, core::ptr::null_mut()) };
+            }
+            handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
+                // SAFETY: the flag says that the address is of such a function.
+                let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                    unsafe { core::mem::transmute(handler) };
+                handler(signal, info, context);
+            }
+            handler => {
+                // SAFETY: without SA_SIGINFO the address is of a function with one argument.
+                let handler: extern "C" fn(libc::c_int) = unsafe { core::mem::transmute(handler) };
+                handler(signal);
+            }
+        }
+    }
+
+    pub fn install() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            for signal in [libc::SIGSEGV, libc::SIGBUS] {
+                let mut previous = MaybeUninit::<libc::sigaction>::zeroed();
+                // SAFETY: plain calls with valid pointers; a zeroed sigaction is a valid value.
+                unsafe {
+                    libc::sigaction(signal, core::ptr::null(), previous.as_mut_ptr());
+                    // Known before our handler can run.
+                    PREVIOUS[slot(signal)].store(Box::into_raw(Box::new(previous.assume_init())), Ordering::Release);
+                    let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
+                    action.sa_sigaction = on_fault as *const () as usize;
+                    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+                    libc::sigaction(signal, &action, core::ptr::null_mut());
+                }
+            }
+        });
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn the_copy_stands_where_the_handler_looks() {
+            // SAFETY: code of ours, at least 9 bytes long.
+            let code = unsafe { core::slice::from_raw_parts(copy as *const () as *const u8, 9) };
+            assert_eq!(&code[FAULTING..BEHIND], [0xf3, 0xa4], "rep movsb: {code:x?}");
+        }
+    }
+}
+
+#[cfg(all(not(target_arch = "x86_64"), not(miri)))]
+mod imp {
+    /// # Safety
+    /// What is accessible of both ranges may be read and overwritten.
+    pub unsafe fn copy_bytes(dst: usize, src: usize, len: usize) -> Result<(), usize> {
+        let mut done = 0;
+        while done < len {
+            let local = libc::iovec { iov_base: (src + done) as *mut libc::c_void, iov_len: len - done };
+            let remote = libc::iovec { iov_base: (dst + done) as *mut libc::c_void, iov_len: len - done };
+            // SAFETY: the kernel checks both ranges; overwriting them was allowed by the caller.
+            let copied = unsafe { libc::process_vm_writev(libc::getpid(), &local, 1, &remote, 1, 0) };
+            match usize::try_from(copied) {
+                Ok(n) if n > 0 => done += n,
+                Ok(_) | Err(_) => return Err(done),
+            }
+        }
+        Ok(())
+    }
+
+    pub fn install() {}
+}
+
+#[cfg(miri)]
+mod imp {
+    /// # Safety
+    /// Both ranges are valid.
+    pub unsafe fn copy_bytes(dst: usize, src: usize, len: usize) -> Result<(), usize> {
+        let dst = core::ptr::with_exposed_provenance_mut::<u8>(dst);
+        // SAFETY: passed on to the caller.
+        unsafe { core::ptr::copy_nonoverlapping(core::ptr::with_exposed_provenance::<u8>(src), dst, len) };
+        Ok(())
+    }
+
+    pub fn install() {}
+}
+
+/// Makes copies to and from bad addresses report instead of kill, from now on. Cheap after the first time.
+pub fn install() {
+    imp::install();
+}
+
+/// Copies `bytes` to `dst`.
+///
+/// # Safety
+/// Whatever is writable of the range may be overwritten.
+pub(super) unsafe fn copy_out(dst: usize, bytes: &[u8]) -> Result<(), UserFault> {
+    // SAFETY: the source is a live slice; the target is the caller's promise.
+    unsafe { imp::copy_bytes(dst, bytes.as_ptr().expose_provenance(), bytes.len()) }
+        .map_err(|done| UserFault { at: dst.wrapping_add(done) })
+}
+
+/// Copies from `src` to `bytes`.
+///
+/// # Safety
+/// Whatever is readable of the range may be read.
+pub(super) unsafe fn copy_in(bytes: &mut [u8], src: usize) -> Result<(), UserFault> {
+    // SAFETY: the target is a live slice that we hold alone; the source is the caller's promise.
+    unsafe { imp::copy_bytes(bytes.as_mut_ptr().expose_provenance(), src, bytes.len()) }
+        .map_err(|done| UserFault { at: src.wrapping_add(done) })
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_address_is_reported_with_its_place() {
+        install();
+        let host = super::super::LinuxHost::new().unwrap();
+        let range = crate::Host::reserve(&host, 8192).unwrap();
+        let store = crate::Host::create_store(&host).unwrap();
+        let first = crate::AddrRange::from_bounds(range.start(), range.start() + 4096);
+        let view = crate::View::Store { store, at: 0, prot: crate::Prot::READ | crate::Prot::WRITE };
+        crate::Host::map(&host, first, view).unwrap();
+        let bytes = [7_u8; 100];
+        // SAFETY: the memory is ours or inaccessible.
+        unsafe {
+            assert_eq!(copy_out(range.addr() + 4096 - 10, &bytes), Err(UserFault { at: range.addr() + 4096 }));
+            assert_eq!(copy_out(0, &bytes), Err(UserFault { at: 0 }));
+            let mut back = [0; 10];
+            copy_in(&mut back, range.addr() + 4086).unwrap();
+            assert_eq!(back, [7; 10]);
+            assert_eq!(copy_in(&mut back, range.addr() + 4090), Err(UserFault { at: range.addr() + 4096 }));
+        }
+        crate::Host::release(&host, range);
+        crate::Host::close_store(&host, store);
+    }
+}

@@ -1,0 +1,322 @@
+//! Linux: stores are memfds, views are shared mappings, and what is there is read from the kernel.
+//!
+//! 1. A [`StoreId`] is the number of a memfd that only this type opens and closes.
+//! 2. No page of a store is ever allocated without being up to date, so that `SEEK_DATA` and `SEEK_HOLE` see exactly the
+//!    committed pages: whatever `fallocate` makes is populated before the call returns. (Only a `commit` that ran out of
+//!    memory half way can leave pages that stay unseen until they are touched.)
+//! 3. The C library's `errno` is as before after every call.
+
+mod copy;
+mod fork;
+pub mod futex;
+mod sys;
+pub mod user;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::sync::Mutex;
+
+use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom};
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, ProtFlags};
+
+pub use copy::install as install_fault_recovery;
+pub use fork::{in_child, keep_from_children};
+
+use crate::addr::{AddrRange, PAGE_SIZE, StoreRange};
+use crate::api::{Access, Host, HostError, HostResult, Piece, Prot, RunSink, STORE_SIZE, StoreId, View};
+use user::{UserRef, UserSlice};
+
+/// The pages of one `fallocate` call: a signal makes the kernel undo and restart one, so they are kept short.
+const FALLOCATE_MAX: u64 = 64 << 20;
+/// From here on `fallocate` before populating is cheaper than populating alone (measured: a quarter less per page).
+const FALLOCATE_MIN: u64 = 8 * PAGE_SIZE;
+
+/// The running kernel.
+#[derive(Debug)]
+pub struct LinuxHost {
+    pagemap: OwnedFd,
+    /// Which memfd (by inode) is which store; for [`Host::pieces`] only.
+    inodes: Mutex<Vec<(u64, StoreId)>>,
+}
+
+impl From<Errno> for HostError {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::NOMEM | Errno::NOSPC => Self::NoMemory,
+            Errno::MFILE | Errno::NFILE => Self::NoDescriptors,
+            Errno::ACCESS | Errno::PERM => Self::Permission,
+            other => Self::Other(other.raw_os_error()),
+        }
+    }
+}
+
+impl LinuxHost {
+    /// Opens what is needed (one file descriptor).
+    ///
+    /// # Errors
+    /// `NoDescriptors`, `Permission`: `/proc` cannot be read. `Other(EINVAL)`: pages are not 4 KiB.
+    pub fn new() -> HostResult<Self> {
+        if rustix::param::page_size() as u64 != PAGE_SIZE {
+            return Err(HostError::Other(Errno::INVAL.raw_os_error()));
+        }
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        let pagemap = rustix::fs::open("/proc/self/pagemap", flags, rustix::fs::Mode::empty())?;
+        Ok(Self { pagemap, inodes: Mutex::new(Vec::new()) })
+    }
+}
+
+/// Bytes of memory in the machine.
+pub fn physical_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram as u64 * u64::from(info.mem_unit)
+}
+
+/// Bytes in a line of the first data cache.
+pub fn dcache_line_size() -> u32 {
+    // SAFETY: a question without pointers.
+    let size = unsafe { libc::sysconf(libc::_SC_LEVEL1_DCACHE_LINESIZE) };
+    // The kernel may not know; 64 is then right on nearly every processor it runs on.
+    u32::try_from(size).ok().filter(|&size| size != 0).unwrap_or(64)
+}
+
+/// Sleeps until the monotonic clock shows `at` nanoseconds.
+pub fn sleep_until(at: u64) {
+    let at = rustix::time::Timespec { tv_sec: (at / 1_000_000_000) as i64, tv_nsec: (at % 1_000_000_000) as i64 };
+    while rustix::thread::clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &at) == Err(Errno::INTR) {}
+}
+
+fn fd(store: &StoreId) -> BorrowedFd<'_> {
+    // SAFETY: a StoreId is the number of a memfd that `create_store` opened and that stays open until `close_store`,
+    // after which the engine does not use the id.
+    unsafe { BorrowedFd::borrow_raw(store.0 as i32) }
+}
+
+fn flags(prot: Prot) -> ProtFlags {
+    let mut flags = ProtFlags::empty();
+    flags.set(ProtFlags::READ, prot.contains(Prot::READ));
+    flags.set(ProtFlags::WRITE, prot.contains(Prot::WRITE));
+    flags.set(ProtFlags::EXEC, prot.contains(Prot::EXECUTE));
+    flags
+}
+
+fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> HostResult<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            result => return Ok(result?),
+        }
+    }
+}
+
+fn populate(range: AddrRange, access: Access) -> HostResult {
+    let advice = match access {
+        Access::Read => Advice::LinuxPopulateRead,
+        Access::Write => Advice::LinuxPopulateWrite,
+    };
+    // SAFETY: populating changes no content, whatever is mapped there.
+    retry(|| unsafe { rustix::mm::madvise(range.addr() as *mut _, range.len() as usize, advice) })
+        .map_err(|e| if e == HostError::from(Errno::FAULT) { HostError::Fault { at: range.addr() } } else { e })
+}
+
+/// A mapping of our own, to populate a store range that nobody has mapped writable.
+struct Alias(AddrRange);
+
+impl Alias {
+    fn new(store: StoreId, range: StoreRange) -> HostResult<Self> {
+        let len = range.len() as usize;
+        let prot = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice; nobody forms references into it.
+        let at =
+            unsafe { rustix::mm::mmap(core::ptr::null_mut(), len, prot, MapFlags::SHARED, fd(&store), range.start())? };
+        Ok(Self(AddrRange::from_bounds(at as u64, at as u64 + range.len())))
+    }
+}
+
+impl Drop for Alias {
+    fn drop(&mut self) {
+        // SAFETY: made in `new`, known to nobody else.
+        let _ = unsafe { rustix::mm::munmap(self.0.addr() as *mut _, self.0.len() as usize) };
+    }
+}
+
+impl Host for LinuxHost {
+    fn create_store(&self) -> HostResult<StoreId> {
+        let file = rustix::fs::memfd_create("zxvm", MemfdFlags::CLOEXEC)?;
+        rustix::fs::ftruncate(&file, STORE_SIZE)?;
+        let inode = rustix::fs::fstat(&file)?.st_ino;
+        let store = StoreId(file.into_raw_fd() as u32);
+        self.inodes.lock().unwrap_or_else(|e| e.into_inner()).push((inode, store));
+        Ok(store)
+    }
+
+    fn close_store(&self, store: StoreId) {
+        self.inodes.lock().unwrap_or_else(|e| e.into_inner()).retain(|&(_, s)| s != store);
+        // SAFETY: the number came from `into_raw_fd`, and the engine gives each store up once.
+        unsafe { rustix::io::close(store.0 as i32) };
+    }
+
+    fn read_store(&self, store: StoreId, at: u64, to: UserSlice<'_>) -> HostResult {
+        sys::read_at(fd(&store).as_raw_fd(), at, to)
+    }
+
+    fn write_store(&self, store: StoreId, at: u64, from: UserRef<'_>) -> HostResult {
+        sys::write_at(fd(&store).as_raw_fd(), at, from)
+    }
+
+    fn commit(&self, store: StoreId, range: StoreRange, window: Option<AddrRange>) -> HostResult {
+        if range.len() > 1 << 30 && range.len() > physical_memory() {
+            return Err(HostError::NoMemory);
+        }
+        if range.len() >= FALLOCATE_MIN {
+            let mut at = range.start();
+            while at < range.end() {
+                let len = FALLOCATE_MAX.min(range.end() - at);
+                retry(|| rustix::fs::fallocate(fd(&store), FallocateFlags::KEEP_SIZE, at, len))?;
+                at += len;
+            }
+        }
+        match window {
+            Some(window) => populate(window, Access::Write),
+            None => populate(Alias::new(store, range)?.0, Access::Write),
+        }
+    }
+
+    fn punch(&self, store: StoreId, range: StoreRange) -> HostResult {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        retry(|| rustix::fs::fallocate(fd(&store), flags, range.start(), range.len()))
+    }
+
+    fn committed_runs(&self, store: StoreId, range: StoreRange, sink: RunSink<'_, StoreRange>) -> HostResult {
+        let mut at = range.start();
+        while at < range.end() {
+            let start = match rustix::fs::seek(fd(&store), SeekFrom::Data(at)) {
+                Ok(start) if start < range.end() => start,
+                Ok(_) | Err(Errno::NXIO) => break,
+                Err(errno) => return Err(errno.into()),
+            };
+            let end = rustix::fs::seek(fd(&store), SeekFrom::Hole(start))?.min(range.end());
+            if end <= start {
+                // Freed between the two calls.
+                at = start + PAGE_SIZE;
+                continue;
+            }
+            sink(StoreRange::from_bounds(start, end));
+            at = end;
+        }
+        Ok(())
+    }
+
+    fn reserve(&self, len: u64) -> HostResult<AddrRange> {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let at = unsafe { rustix::mm::mmap_anonymous(core::ptr::null_mut(), len as usize, ProtFlags::empty(), flags)? };
+        Ok(AddrRange::from_bounds(at as u64, at as u64 + len))
+    }
+
+    fn release(&self, range: AddrRange) {
+        // SAFETY: the whole of a reservation, which the engine gives up.
+        let _ = unsafe { rustix::mm::munmap(range.addr() as *mut _, range.len() as usize) };
+    }
+
+    fn map(&self, range: AddrRange, view: View) -> HostResult {
+        let (addr, len) = (range.addr() as *mut core::ffi::c_void, range.len() as usize);
+        // SAFETY: the range lies in a reservation of ours (contract of the trait), so nothing but views is replaced.
+        // Whether clients still use what was there is theirs to answer for: the public calls that lead here say so.
+        let mapped = unsafe {
+            match view {
+                View::Held => {
+                    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+                    rustix::mm::mmap_anonymous(addr, len, ProtFlags::empty(), flags)
+                }
+                View::Store { store, at, prot } => {
+                    let map_flags = MapFlags::SHARED | MapFlags::FIXED;
+                    rustix::mm::mmap(addr, len, flags(prot), map_flags, fd(&store), at)
+                }
+            }
+        }?;
+        debug_assert_eq!(mapped, addr);
+        Ok(())
+    }
+
+    fn protect(&self, range: AddrRange, prot: Prot) -> HostResult {
+        let mut flags_ = rustix::mm::MprotectFlags::empty();
+        flags_.set(rustix::mm::MprotectFlags::READ, prot.contains(Prot::READ));
+        flags_.set(rustix::mm::MprotectFlags::WRITE, prot.contains(Prot::WRITE));
+        flags_.set(rustix::mm::MprotectFlags::EXEC, prot.contains(Prot::EXECUTE));
+        // SAFETY: as in `map`.
+        Ok(unsafe { rustix::mm::mprotect(range.addr() as *mut _, range.len() as usize, flags_)? })
+    }
+
+    fn populate(&self, range: AddrRange, access: Access) -> HostResult {
+        populate(range, access)
+    }
+
+    fn absent_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult {
+        const PRESENT: u64 = 1 << 63;
+        let mut entries = [0_u8; 4096];
+        let mut run = None;
+        let mut at = range.start();
+        while at < range.end() {
+            let want = entries.len().min(((range.end() - at) / PAGE_SIZE * 8) as usize);
+            let got = retry(|| rustix::io::pread(&self.pagemap, &mut entries[..want], at / PAGE_SIZE * 8))?;
+            if got == 0 || !got.is_multiple_of(8) {
+                return Err(HostError::Other(Errno::IO.raw_os_error()));
+            }
+            for entry in entries[..got].chunks_exact(8) {
+                let absent = u64::from_ne_bytes(entry.try_into().expect("8 bytes")) & PRESENT == 0;
+                match (run, absent) {
+                    (None, true) => run = Some(at),
+                    (Some(start), false) => {
+                        sink(AddrRange::from_bounds(start, at));
+                        run = None;
+                    }
+                    (None, false) | (Some(_), true) => {}
+                }
+                at += PAGE_SIZE;
+            }
+        }
+        if let Some(start) = run {
+            sink(AddrRange::from_bounds(start, range.end()));
+        }
+        Ok(())
+    }
+
+    fn is_mapped(&self, addr: usize) -> bool {
+        sys::is_mapped(addr)
+    }
+
+    fn pieces(&self, range: AddrRange) -> HostResult<Vec<Piece>> {
+        let io = |e: std::io::Error| HostError::Other(e.raw_os_error().unwrap_or(Errno::IO.raw_os_error()));
+        let mut pieces = Vec::new();
+        for line in BufReader::new(File::open("/proc/self/maps").map_err(io)?).lines() {
+            let line = line.map_err(io)?;
+            let malformed = || HostError::Other(Errno::PROTO.raw_os_error());
+            let mut words = line.split_ascii_whitespace();
+            let (bounds, perms) = (words.next().ok_or_else(malformed)?, words.next().ok_or_else(malformed)?);
+            let (start, end) = bounds.split_once('-').ok_or_else(malformed)?;
+            let hex = |s: &str| u64::from_str_radix(s, 16).map_err(|_| malformed());
+            let whole = AddrRange::from_bounds(hex(start)?, hex(end)?);
+            let Some(part) = whole.intersect(range) else { continue };
+            let at = hex(words.next().ok_or_else(malformed)?)? + (part.start() - whole.start());
+            let inode: u64 = words.nth(1).ok_or_else(malformed)?.parse().map_err(|_| malformed())?;
+            let view = if inode == 0 && perms.starts_with("---p") {
+                View::Held
+            } else {
+                let inodes = self.inodes.lock().unwrap_or_else(|e| e.into_inner());
+                let store = inodes.iter().find(|&&(i, _)| i == inode).ok_or_else(malformed)?.1;
+                let mut prot = Prot::empty();
+                prot.set(Prot::READ, perms.contains('r'));
+                prot.set(Prot::WRITE, perms.contains('w'));
+                prot.set(Prot::EXECUTE, perms.contains('x'));
+                View::Store { store, at, prot }
+            };
+            pieces.push(Piece { range: part, view });
+        }
+        Ok(pieces)
+    }
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests;

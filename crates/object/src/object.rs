@@ -1,0 +1,276 @@
+//! The kinds of objects, and what all of them have.
+//!
+//! 1. A koid names one object for ever.
+//! 2. `handles` counts the handles in the table that name the object; when it falls to zero the object is told
+//!    ([`Object::handle_gone`]). Mappings keep a VMO's memory alive, not its object.
+//! 3. Whether an object may be waited on is a matter of its default rights.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use zxvm_types::*;
+use zxvm_vm::{Vmar, Vmo};
+
+use crate::signals::Signals;
+
+/// Gives out koids.
+#[derive(Debug)]
+pub struct Koids(AtomicU64);
+
+impl Default for Koids {
+    fn default() -> Self {
+        Self(AtomicU64::new(ZX_KOID_FIRST))
+    }
+}
+
+impl Koids {
+    /// One that nobody had before.
+    pub fn next(&self) -> zx_koid_t {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// What every object has.
+#[derive(Debug)]
+pub struct Base {
+    koid: zx_koid_t,
+    handles: AtomicU32,
+    signals: Signals,
+}
+
+impl Base {
+    /// With these signals active.
+    pub const fn new(koid: zx_koid_t, active: zx_signals_t) -> Self {
+        Self { koid, handles: AtomicU32::new(0), signals: Signals::new(active) }
+    }
+
+    /// Its number.
+    pub fn koid(&self) -> zx_koid_t {
+        self.koid
+    }
+
+    /// How many handles name it.
+    pub fn handle_count(&self) -> u32 {
+        self.handles.load(Ordering::Relaxed)
+    }
+
+    /// Its signals.
+    pub fn signals(&self) -> &Signals {
+        &self.signals
+    }
+}
+
+/// A memory object as handles see it.
+#[derive(Debug)]
+pub struct VmoObject {
+    base: Base,
+    vmo: Arc<Vmo>,
+}
+
+impl VmoObject {
+    /// For a VMO that nobody has handles to yet.
+    pub fn new(vmo: Arc<Vmo>) -> Self {
+        Self { base: Base::new(vmo.koid(), ZX_VMO_ZERO_CHILDREN), vmo }
+    }
+
+    /// The memory.
+    pub fn vmo(&self) -> &Arc<Vmo> {
+        &self.vmo
+    }
+}
+
+/// A region as handles see it.
+#[derive(Debug)]
+pub struct VmarObject {
+    base: Base,
+    vmar: Vmar,
+}
+
+impl VmarObject {
+    /// For a region that nobody has handles to yet.
+    pub fn new(koid: zx_koid_t, vmar: Vmar) -> Self {
+        Self { base: Base::new(koid, 0), vmar }
+    }
+
+    /// The region.
+    pub fn vmar(&self) -> &Vmar {
+        &self.vmar
+    }
+}
+
+/// An event.
+#[derive(Debug)]
+pub struct Event {
+    base: Base,
+}
+
+impl Event {
+    /// With nothing signalled.
+    pub fn new(koid: zx_koid_t) -> Self {
+        Self { base: Base::new(koid, 0) }
+    }
+}
+
+/// One side of a pair of events.
+#[derive(Debug)]
+pub struct EventPair {
+    base: Base,
+    peer_koid: zx_koid_t,
+    peer: Mutex<Weak<EventPair>>,
+}
+
+impl EventPair {
+    /// Two sides, with nothing signalled.
+    pub fn pair(koids: [zx_koid_t; 2]) -> [Arc<Self>; 2] {
+        let side =
+            |koid, peer_koid| Arc::new(Self { base: Base::new(koid, 0), peer_koid, peer: Mutex::new(Weak::new()) });
+        let (a, b) = (side(koids[0], koids[1]), side(koids[1], koids[0]));
+        a.set_peer(Arc::downgrade(&b));
+        b.set_peer(Arc::downgrade(&a));
+        [a, b]
+    }
+
+    fn set_peer(&self, peer: Weak<Self>) {
+        *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = peer;
+    }
+
+    /// The other side, if handles to it are left.
+    pub fn peer(&self) -> Option<Arc<Self>> {
+        self.peer.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    fn last_handle_gone(&self) {
+        if let Some(peer) = self.peer() {
+            peer.set_peer(Weak::new());
+            self.set_peer(Weak::new());
+            peer.base.signals.update(0, ZX_EVENTPAIR_PEER_CLOSED);
+        }
+    }
+}
+
+/// This process.
+#[derive(Debug)]
+pub struct Process {
+    base: Base,
+    job_koid: zx_koid_t,
+    name: Mutex<[u8; ZX_MAX_NAME_LEN]>,
+}
+
+impl Process {
+    /// A process of this name (at most 31 bytes count).
+    pub fn new(koid: zx_koid_t, job_koid: zx_koid_t, name: &str) -> Self {
+        let mut bytes = [0; ZX_MAX_NAME_LEN];
+        let len = name.len().min(ZX_MAX_NAME_LEN - 1);
+        bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
+        Self { base: Base::new(koid, 0), job_koid, name: Mutex::new(bytes) }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> [u8; ZX_MAX_NAME_LEN] {
+        *self.name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_name(&self, name: [u8; ZX_MAX_NAME_LEN]) {
+        *self.name.lock().unwrap_or_else(PoisonError::into_inner) = name;
+    }
+}
+
+/// Any object.
+#[derive(Clone, Debug)]
+pub enum Object {
+    /// See [`VmoObject`].
+    Vmo(Arc<VmoObject>),
+    /// See [`VmarObject`].
+    Vmar(Arc<VmarObject>),
+    /// See [`Event`].
+    Event(Arc<Event>),
+    /// See [`EventPair`].
+    EventPair(Arc<EventPair>),
+    /// See [`Process`].
+    Process(Arc<Process>),
+}
+
+impl Object {
+    /// What all objects have.
+    pub fn base(&self) -> &Base {
+        match self {
+            Self::Vmo(object) => &object.base,
+            Self::Vmar(object) => &object.base,
+            Self::Event(object) => &object.base,
+            Self::EventPair(object) => &object.base,
+            Self::Process(object) => &object.base,
+        }
+    }
+
+    /// `ZX_OBJ_TYPE_*`.
+    pub fn object_type(&self) -> zx_obj_type_t {
+        match self {
+            Self::Vmo(_) => ZX_OBJ_TYPE_VMO,
+            Self::Vmar(_) => ZX_OBJ_TYPE_VMAR,
+            Self::Event(_) => ZX_OBJ_TYPE_EVENT,
+            Self::EventPair(_) => ZX_OBJ_TYPE_EVENTPAIR,
+            Self::Process(_) => ZX_OBJ_TYPE_PROCESS,
+        }
+    }
+
+    /// The koid of what it belongs to: the peer, the parent job; 0 for most.
+    pub fn related_koid(&self) -> zx_koid_t {
+        match self {
+            Self::EventPair(object) => object.peer_koid,
+            Self::Process(object) => object.job_koid,
+            Self::Vmo(_) | Self::Vmar(_) | Self::Event(_) => 0,
+        }
+    }
+
+    /// Whether threads may wait for its signals.
+    pub fn is_waitable(&self) -> bool {
+        match self {
+            Self::Vmo(_) | Self::Event(_) | Self::EventPair(_) | Self::Process(_) => true,
+            Self::Vmar(_) => false,
+        }
+    }
+
+    /// The signals that callers may set and clear on it.
+    pub fn settable_signals(&self) -> zx_signals_t {
+        match self {
+            Self::Event(_) => ZX_EVENT_SIGNALED | ZX_USER_SIGNAL_ALL,
+            Self::EventPair(_) => ZX_EVENTPAIR_SIGNALED | ZX_USER_SIGNAL_ALL,
+            Self::Vmo(_) | Self::Vmar(_) | Self::Process(_) => ZX_USER_SIGNAL_ALL,
+        }
+    }
+
+    /// Its name; `None` if its kind has none.
+    pub fn name(&self) -> Option<[u8; ZX_MAX_NAME_LEN]> {
+        match self {
+            Self::Vmo(object) => Some(object.vmo.name()),
+            Self::Process(object) => Some(object.name()),
+            Self::Vmar(_) | Self::Event(_) | Self::EventPair(_) => None,
+        }
+    }
+
+    /// Names it; answers whether its kind has names. The last byte is zero.
+    pub fn set_name(&self, name: [u8; ZX_MAX_NAME_LEN]) -> bool {
+        match self {
+            Self::Vmo(object) => object.vmo.set_name(name),
+            Self::Process(object) => object.set_name(name),
+            Self::Vmar(_) | Self::Event(_) | Self::EventPair(_) => return false,
+        }
+        true
+    }
+
+    /// A handle to it has been put into the table.
+    pub(crate) fn handle_made(&self) {
+        self.base().handles.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The handle of this value has left the table.
+    pub(crate) fn handle_gone(&self, handle: zx_handle_t) {
+        self.base().signals.cancel(handle);
+        if self.base().handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            match self {
+                Self::EventPair(object) => object.last_handle_gone(),
+                Self::Vmo(_) | Self::Vmar(_) | Self::Event(_) | Self::Process(_) => {}
+            }
+        }
+    }
+}

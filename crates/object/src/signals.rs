@@ -1,0 +1,244 @@
+//! Signals of an object, and threads that wait for them.
+//!
+//! 1. Signals belong to the object: every handle sees the same.
+//! 2. An observer is in an object's list only while its thread is in [`wait`], and none of its signals is active.
+//! 3. A waiter is woken by the first thing that happens to one of its observers: a signal becomes active, or the handle
+//!    it waits through goes. What was active at that moment is what it reports.
+//! 4. A waiter's own lock is taken inside an object's signal lock, never the other way round.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use zxvm_types::{ZX_SIGNAL_HANDLE_CLOSED, zx_handle_t, zx_signals_t};
+use zxvm_vm::lock::{Rank, Ranked, assert_none_held};
+
+/// When to stop waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    /// Never.
+    Never,
+    /// At this moment; one that has passed means not to wait at all.
+    At(Instant),
+}
+
+/// The signals of one object.
+#[derive(Debug)]
+pub struct Signals {
+    state: Ranked<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    active: zx_signals_t,
+    observers: Vec<Observer>,
+}
+
+#[derive(Debug)]
+struct Observer {
+    mask: zx_signals_t,
+    handle: zx_handle_t,
+    index: usize,
+    waiter: Arc<Waiter>,
+}
+
+/// One thread in [`wait`].
+#[derive(Debug, Default)]
+struct Waiter {
+    /// What happened first to each item, in the order of happening.
+    fired: Mutex<Vec<(usize, zx_signals_t)>>,
+    changed: Condvar,
+}
+
+/// One thing to wait for.
+#[derive(Clone, Copy, Debug)]
+pub struct WaitFor<'a> {
+    /// Whose signals.
+    pub signals: &'a Signals,
+    /// Which.
+    pub mask: zx_signals_t,
+    /// Through which handle: the wait ends when it goes.
+    pub handle: zx_handle_t,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitEnd {
+    /// Something that was waited for became or was active.
+    Satisfied,
+    /// The deadline came.
+    TimedOut,
+    /// A handle waited through was closed or replaced.
+    Canceled,
+}
+
+impl Signals {
+    /// With these active.
+    pub const fn new(active: zx_signals_t) -> Self {
+        Self { state: Ranked::new(Rank::Signals, State { active, observers: Vec::new() }) }
+    }
+
+    /// What is active now.
+    pub fn active(&self) -> zx_signals_t {
+        self.state.lock().active
+    }
+
+    /// Clears, then sets, as one step.
+    pub fn update(&self, clear: zx_signals_t, set: zx_signals_t) {
+        let state = &mut *self.state.lock();
+        state.active = state.active & !clear | set;
+        state.fire(|observer, active| (observer.mask & active != 0).then_some(active));
+    }
+
+    /// Ends the waits through `handle`, which is no more.
+    pub fn cancel(&self, handle: zx_handle_t) {
+        let state = &mut *self.state.lock();
+        state.fire(|observer, active| (observer.handle == handle).then_some(active | ZX_SIGNAL_HANDLE_CLOSED));
+    }
+}
+
+impl State {
+    /// Wakes and removes the observers for which `observed` answers.
+    fn fire(&mut self, observed: impl Fn(&Observer, zx_signals_t) -> Option<zx_signals_t>) {
+        let active = self.active;
+        self.observers.retain(|observer| match observed(observer, active) {
+            Some(seen) => {
+                let mut fired = observer.waiter.fired.lock().unwrap_or_else(PoisonError::into_inner);
+                fired.push((observer.index, seen));
+                observer.waiter.changed.notify_one();
+                false
+            }
+            None => true,
+        });
+    }
+}
+
+/// Waits until one of `items` is satisfied or canceled, or the deadline comes. `seen` receives, for each item, what was
+/// active when it was satisfied, or at the end. An item is satisfied at once if one of its signals is active already, also
+/// when the deadline has passed. Blocks without holding a lock.
+///
+/// # Panics
+/// If `seen` and `items` differ in length.
+pub fn wait(items: &[WaitFor<'_>], deadline: Deadline, seen: &mut [zx_signals_t]) -> WaitEnd {
+    assert_eq!(items.len(), seen.len());
+    assert_none_held();
+    let waiter = Arc::new(Waiter::default());
+    let mut satisfied = false;
+    for (index, item) in items.iter().enumerate() {
+        let mut state = item.signals.state.lock();
+        if state.active & item.mask != 0 {
+            satisfied = true;
+            waiter.fired.lock().unwrap_or_else(PoisonError::into_inner).push((index, state.active));
+        } else {
+            let observer = Observer { mask: item.mask, handle: item.handle, index, waiter: waiter.clone() };
+            state.observers.push(observer);
+        }
+    }
+    if !satisfied {
+        waiter.sleep(deadline);
+    }
+    for (item, seen) in items.iter().zip(&mut *seen) {
+        let mut state = item.signals.state.lock();
+        state.observers.retain(|observer| !Arc::ptr_eq(&observer.waiter, &waiter));
+        *seen = state.active;
+    }
+    let fired = waiter.fired.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut end = WaitEnd::TimedOut;
+    for &(index, observed) in fired.iter() {
+        seen[index] = observed;
+        end = match (end, observed & ZX_SIGNAL_HANDLE_CLOSED != 0) {
+            (_, true) | (WaitEnd::Canceled, false) => WaitEnd::Canceled,
+            (WaitEnd::TimedOut | WaitEnd::Satisfied, false) => WaitEnd::Satisfied,
+        };
+    }
+    end
+}
+
+impl Waiter {
+    fn sleep(&self, deadline: Deadline) {
+        let mut fired = self.fired.lock().unwrap_or_else(PoisonError::into_inner);
+        while fired.is_empty() {
+            let left = match deadline {
+                Deadline::Never => Duration::MAX,
+                Deadline::At(at) => at.saturating_duration_since(Instant::now()),
+            };
+            if left.is_zero() {
+                return;
+            }
+            fired = match deadline {
+                Deadline::Never => self.changed.wait(fired).unwrap_or_else(PoisonError::into_inner),
+                Deadline::At(_) => self.changed.wait_timeout(fired, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    const POLL: fn() -> Deadline = || Deadline::At(Instant::now());
+
+    fn wait_one(signals: &Signals, mask: u32, handle: u32, deadline: Deadline) -> (WaitEnd, u32) {
+        let mut seen = [0];
+        let end = wait(&[WaitFor { signals, mask, handle }], deadline, &mut seen);
+        (end, seen[0])
+    }
+
+    fn until_observed(signals: &Signals, count: usize) {
+        while signals.state.lock().observers.len() < count {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn active_already_beats_a_past_deadline() {
+        let signals = Signals::new(0b101);
+        assert_eq!(wait_one(&signals, 0b100, 3, POLL()), (WaitEnd::Satisfied, 0b101));
+        assert_eq!(wait_one(&signals, 0b010, 3, POLL()), (WaitEnd::TimedOut, 0b101));
+        assert_eq!(wait_one(&signals, 0, 3, POLL()), (WaitEnd::TimedOut, 0b101));
+        assert!(signals.state.lock().observers.is_empty());
+    }
+
+    #[test]
+    fn a_pulse_is_seen_as_it_was() {
+        let signals = Signals::new(0);
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| wait_one(&signals, 0b11, 3, Deadline::Never));
+            until_observed(&signals, 1);
+            signals.update(0, 0b10);
+            signals.update(0b10, 0);
+            assert_eq!(waiter.join().unwrap(), (WaitEnd::Satisfied, 0b10));
+        });
+    }
+
+    #[test]
+    fn closing_another_handle_does_nothing() {
+        let signals = Signals::new(0b1000);
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| wait_one(&signals, 0b1, 3, Deadline::Never));
+            until_observed(&signals, 1);
+            signals.cancel(7);
+            assert_eq!(signals.state.lock().observers.len(), 1);
+            signals.cancel(3);
+            assert_eq!(waiter.join().unwrap(), (WaitEnd::Canceled, 0b1000 | ZX_SIGNAL_HANDLE_CLOSED));
+        });
+    }
+
+    #[test]
+    fn many_are_waited_for_at_once() {
+        let (a, b) = (Signals::new(0), Signals::new(0b100));
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let mut seen = [9; 2];
+                let items = [WaitFor { signals: &a, mask: 1, handle: 3 }, WaitFor { signals: &b, mask: 1, handle: 7 }];
+                (wait(&items, Deadline::Never, &mut seen), seen)
+            });
+            until_observed(&a, 1);
+            until_observed(&b, 1);
+            a.update(0, 1);
+            assert_eq!(waiter.join().unwrap(), (WaitEnd::Satisfied, [1, 0b100]));
+        });
+        assert!(a.state.lock().observers.is_empty() && b.state.lock().observers.is_empty());
+    }
+}

@@ -1,0 +1,154 @@
+//! The engine as one value: host, stores, address space, handles, and the two handles that a process is born with.
+
+use std::sync::{Arc, OnceLock};
+
+use rustix::rand::{GetRandomFlags, getrandom};
+use zxvm_host::linux::{LinuxHost, in_child, keep_from_children};
+use zxvm_host::{Host, PAGE_SIZE};
+use zxvm_object::{Handle, HandleTable, Koids, Object, Process, VmarObject, VmoObject};
+use zxvm_types::*;
+use zxvm_vm::{AddressSpace, StoreSet};
+
+/// What a [`Kernel`] is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Bytes of address to reserve for the root VMAR, a power of two; less is taken where the system gives less.
+    pub root_len: u64,
+    /// Decides placement and handle values.
+    pub seed: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        // As many pages as placement chooses among (vmar.md §12).
+        Self { root_len: PAGE_SIZE << 30, seed: 0 }
+    }
+}
+
+/// All that `zx_` calls act on. See the methods, one per call.
+#[derive(Debug)]
+pub struct Kernel {
+    pub(crate) stores: Arc<StoreSet>,
+    pub(crate) space: Arc<AddressSpace>,
+    pub(crate) handles: HandleTable,
+    pub(crate) koids: Koids,
+    host: Arc<dyn Host>,
+    process: zx_handle_t,
+    root: zx_handle_t,
+}
+
+impl Kernel {
+    /// The process's own engine, on Linux, made at the first call.
+    ///
+    /// # Errors
+    /// `BAD_STATE`: this process was forked from one that had an engine. `NO_RESOURCES`, `NO_MEMORY`, `ACCESS_DENIED`,
+    /// `INTERNAL`: Linux refused what the engine needs (`/proc`, a file descriptor, address space).
+    pub fn current() -> Result<&'static Self, Status> {
+        static CURRENT: OnceLock<Result<Kernel, Status>> = OnceLock::new();
+        if in_child() {
+            return Err(Status::BAD_STATE);
+        }
+        CURRENT.get_or_init(Self::on_linux).as_ref().map_err(|status| *status)
+    }
+
+    fn on_linux() -> Result<Self, Status> {
+        let mut seed = [0; 8];
+        // The pool is ready long before a program runs; if not, a fixed seed is weaker but works.
+        let _ = getrandom(&mut seed, GetRandomFlags::NONBLOCK);
+        let host = LinuxHost::new().map_err(zxvm_vm::status)?;
+        let config = Config { seed: u64::from_ne_bytes(seed), ..Config::default() };
+        let kernel = Self::new(Arc::new(host), config)?;
+        keep_from_children(kernel.space.range());
+        Ok(kernel)
+    }
+
+    /// An engine of its own on a host of the caller's choice.
+    ///
+    /// # Errors
+    /// `NO_MEMORY`: the host has no address space to give.
+    pub fn new(host: Arc<dyn Host>, config: Config) -> Result<Self, Status> {
+        let stores = StoreSet::new(host.clone());
+        let space = AddressSpace::new(host.clone(), config.root_len, config.seed)?;
+        // A different stream from the one that places things.
+        let handles = HandleTable::new((config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32);
+        let koids = Koids::default();
+        let job_koid = koids.next();
+        let name = std::env::current_exe().ok();
+        let name = name.as_deref().and_then(|path| path.file_name()).and_then(|name| name.to_str()).unwrap_or("");
+        let process = Object::Process(Arc::new(Process::new(koids.next(), job_koid, name)));
+        let process = handles.insert(process, ZX_DEFAULT_PROCESS_RIGHTS)?;
+        let root = Object::Vmar(Arc::new(VmarObject::new(koids.next(), space.root())));
+        let rights = ZX_DEFAULT_VMAR_RIGHTS | ZX_RIGHT_READ | ZX_RIGHT_WRITE | ZX_RIGHT_EXECUTE;
+        let root = handles.insert(root, rights)?;
+        Ok(Self { stores, space, handles, koids, host, process, root })
+    }
+
+    /// What it runs on.
+    pub fn host(&self) -> &Arc<dyn Host> {
+        &self.host
+    }
+
+    /// The process's handle to itself; not to be closed.
+    pub fn process_self(&self) -> zx_handle_t {
+        self.process
+    }
+
+    /// The process's handle to its root VMAR; not to be closed.
+    pub fn vmar_root_self(&self) -> zx_handle_t {
+        self.root
+    }
+
+    /// Asserts the invariants of every room against the host. Slow; for tests.
+    ///
+    /// # Panics
+    /// If one does not hold.
+    pub fn audit(&self) {
+        self.space.audit();
+        self.stores.audit();
+        self.handles.for_each(|handle| match &handle.object {
+            Object::Vmo(object) => object.vmo().audit(),
+            Object::Vmar(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) => {}
+        });
+    }
+
+    /// The handle's object if it is a VMO.
+    pub(crate) fn vmo(&self, handle: zx_handle_t) -> Result<(Arc<VmoObject>, zx_rights_t), Status> {
+        let Handle { object, rights } = self.handles.get(handle)?;
+        match object {
+            Object::Vmo(object) => Ok((object, rights)),
+            Object::Vmar(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) => Err(Status::WRONG_TYPE),
+        }
+    }
+
+    /// The handle's object if it is a VMO and the handle has all of `needs`.
+    pub(crate) fn vmo_with(
+        &self,
+        handle: zx_handle_t,
+        needs: zx_rights_t,
+    ) -> Result<(Arc<VmoObject>, zx_rights_t), Status> {
+        let (object, rights) = self.vmo(handle)?;
+        require(rights, needs)?;
+        Ok((object, rights))
+    }
+
+    /// The handle's object if it is a VMAR and the handle has all of `needs`.
+    pub(crate) fn vmar_with(
+        &self,
+        handle: zx_handle_t,
+        needs: zx_rights_t,
+    ) -> Result<(Arc<VmarObject>, zx_rights_t), Status> {
+        let Handle { object, rights } = self.handles.get(handle)?;
+        match object {
+            Object::Vmar(object) => {
+                require(rights, needs)?;
+                Ok((object, rights))
+            }
+            Object::Vmo(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) => Err(Status::WRONG_TYPE),
+        }
+    }
+}
+
+/// Whether all of `needs` are there.
+pub(crate) fn require(rights: zx_rights_t, needs: zx_rights_t) -> Result<(), Status> {
+    if rights & needs == needs { Ok(()) } else { Err(Status::ACCESS_DENIED) }
+}

@@ -1,0 +1,25 @@
+//! One function per `zx_` call: decode, act, encode.
+//!
+//! Each checks in the order that the specification gives and changes nothing before the last check that can be made
+//! beforehand. Buffers of callers come as [`user`] values, results go out through [`Out`]; a result that cannot be written
+//! undoes what was made for it.
+//!
+//! All functions are safe: no memory of a client is ever a Rust reference here. Whether a client still uses what it
+//! unmaps or decommits is the business of the client, and of the `unsafe` of the faces above.
+#![forbid(unsafe_code)]
+
+mod event;
+mod futex;
+mod handle;
+mod info;
+mod kernel;
+mod object;
+mod options;
+mod out;
+pub mod system;
+mod vmar;
+mod vmo;
+
+pub use kernel::{Config, Kernel};
+pub use out::Out;
+pub use zxvm_host::user;

@@ -1,0 +1,16 @@
+//! What the host's refusals mean to a caller.
+
+use zxvm_host::HostError;
+use zxvm_types::Status;
+
+/// The status for a host call that failed for the world's reasons, not the caller's.
+pub fn status(error: HostError) -> Status {
+    match error {
+        HostError::NoMemory => Status::NO_MEMORY,
+        HostError::NoDescriptors => Status::NO_RESOURCES,
+        HostError::Permission => Status::ACCESS_DENIED,
+        // A buffer of the caller's is classified where the buffer is known; here the kernel could not reach a page.
+        HostError::Fault { at: _ } => Status::NO_MEMORY,
+        HostError::Other(_) => Status::INTERNAL,
+    }
+}

@@ -1,0 +1,118 @@
+//! Mapping a VMO.
+
+use std::sync::Arc;
+
+use zxvm_host::{AddrRange, Prot};
+use zxvm_types::Status;
+
+use super::mapping::{Mapping, ProtRuns};
+use super::project::{Steps, limit, project};
+use super::{Child, Layout, Place, RegionId, Vmar};
+use crate::error::status;
+use crate::vmo::Vmo;
+
+/// What [`Vmar::map`] is asked for.
+#[derive(Clone, Debug)]
+pub struct MapRequest {
+    /// What to show.
+    pub vmo: Arc<Vmo>,
+    /// From which byte of it on; whole pages.
+    pub offset: u64,
+    /// How many bytes; whole pages. `offset + len` does not overflow.
+    pub len: u64,
+    /// Where.
+    pub place: Place,
+    /// What the mapping may ever allow.
+    pub can: Prot,
+    /// What it allows at first; within `can`.
+    pub prot: Prot,
+    /// Whether pages past the stream size fault.
+    pub ends_with_stream: bool,
+    /// Whether to make page-table entries for what is committed.
+    pub populate: bool,
+}
+
+impl Vmar {
+    /// Maps a VMO into this region.
+    ///
+    /// # Errors
+    /// Checks 6 to 16 of vmar.md §3 and §4, in that order; then `NO_MEMORY`, `NO_RESOURCES` from the host, and all is as
+    /// before.
+    pub fn map(&self, request: MapRequest) -> Result<AddrRange, Status> {
+        debug_assert!(request.can.contains(request.prot));
+        let populate = request.populate;
+        let mut gone = Vec::new();
+        let range = {
+            let mut layout = self.space.change()?;
+            let range = layout.place(self.id, &request.place, request.len, request.can)?;
+            let mapping = Mapping {
+                vmo: request.vmo,
+                offset: request.offset,
+                can: request.can,
+                ends_with_stream: request.ends_with_stream,
+                prots: ProtRuns::new(request.prot),
+            };
+            let mut steps = Steps::default();
+            {
+                let state = &mut *mapping.vmo.lock();
+                mapping.vmo.ensure_extents(state, mapping.vmo_range(range, range))?;
+                steps.show(project(&mapping, range, range, state, limit(&mapping, state)));
+            }
+            self.space.apply(&mut layout, &steps).map_err(status)?;
+            if request.place.overwrite {
+                gone = layout.cut(self.id, range);
+            }
+            layout.insert(self.id, range, mapping);
+            range
+        };
+        drop(gone);
+        if populate && let Err(error) = self.populate(range) {
+            // Nobody was told the address yet. If even this is refused, the mapping stays: still better than a lie.
+            let _ = self.unmap(range.start(), range.len(), true);
+            return Err(error);
+        }
+        Ok(range)
+    }
+}
+
+impl Layout {
+    /// Adds a mapping to the tree, as one with its neighbours where they continue each other.
+    fn insert(&mut self, id: RegionId, range: AddrRange, mut mapping: Mapping) {
+        let region = self.region_mut(id);
+        let mut at = range;
+        let joined = |child: Option<(AddrRange, &Child)>, test: &dyn Fn(AddrRange, &Mapping) -> bool| match child {
+            Some((found, Child::Mapping(other))) if test(found, other) => Some(found),
+            Some((_, Child::Mapping(_) | Child::Region(_))) | None => None,
+        };
+        let before = range.start().checked_sub(1).and_then(|addr| region.children.containing(addr));
+        let left = joined(before, &|found, other| other.continues_with(found.len(), &mapping));
+        let right =
+            joined(region.children.containing(range.end()), &|_, other| mapping.continues_with(range.len(), other));
+        let mut take = |found: AddrRange| match region.children.remove(found.start()) {
+            Some((_, Child::Mapping(other))) => other,
+            Some((_, Child::Region(_))) | None => unreachable!("just seen"),
+        };
+        let mut bases_gone = [None; 2];
+        if let Some(found) = right {
+            let other = take(found);
+            mapping.prots.append(range.len(), &other.prots);
+            at = AddrRange::from_bounds(at.start(), found.end());
+            bases_gone[0] = Some(found.start());
+        }
+        if let Some(found) = left {
+            let mut other = take(found);
+            other.prots.append(found.len(), &mapping.prots);
+            mapping = other;
+            at = AddrRange::from_bounds(found.start(), at.end());
+            bases_gone[1] = Some(found.start());
+        }
+        {
+            let mut state = mapping.vmo.lock();
+            for base in bases_gone.into_iter().flatten() {
+                state.mappings.remove(&base);
+            }
+            state.mappings.insert(at.start());
+        }
+        region.children.insert(at, Child::Mapping(mapping));
+    }
+}

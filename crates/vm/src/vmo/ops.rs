@@ -1,0 +1,205 @@
+//! Operations on a range of a VMO's pages: commit, decommit, zero, and the hints that mean nothing without a pager.
+
+use zxvm_host::user::UserRef;
+use zxvm_host::{PAGE_SIZE, StoreRange, VmoRange, addr};
+use zxvm_types::Status;
+
+use super::{CachePolicy, State, Vmo};
+use crate::error::status;
+use crate::store::Window;
+
+/// Pages freed in one go under the VMO's lock, in bytes.
+const STEP: u64 = 64 << 20;
+
+/// An operation of `zx_vmo_op_range` that acts on pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VmoOp {
+    /// Allocate what is absent.
+    Commit,
+    /// Free; reads zero afterwards.
+    Decommit,
+    /// As writing zeros, freeing what can be freed.
+    Zero,
+    /// May be reclaimed early. Nothing without a pager.
+    DontNeed,
+    /// Keep, bring in now. Nothing without a pager.
+    AlwaysNeed,
+    /// Bring in now. Nothing without a pager.
+    Prefetch,
+    /// Cache maintenance, of which Linux needs none.
+    Cache,
+}
+
+impl Vmo {
+    /// Applies `op` to `[offset, offset + len)`, in bytes.
+    ///
+    /// # Errors
+    /// By op, in the order of vmo.md §7: `INVALID_ARGS` for an empty cache range or an unaligned decommit,
+    /// `OUT_OF_RANGE`, `BAD_STATE` for zeroing what is not cached, `NO_MEMORY`, `NO_RESOURCES`.
+    pub fn op_range(&self, op: VmoOp, offset: u64, len: u64) -> Result<(), Status> {
+        match op {
+            VmoOp::Commit => {
+                let range = self.widen(offset, len)?;
+                self.commit(range)
+            }
+            VmoOp::Decommit => {
+                self.lock().check_range(offset, len)?;
+                if len == 0 {
+                    return Ok(());
+                }
+                let range = VmoRange::new(offset, len).map_err(|_| Status::INVALID_ARGS)?;
+                self.decommit(range)
+            }
+            VmoOp::Zero => self.zero(offset, len),
+            VmoOp::Cache if len == 0 => Err(Status::INVALID_ARGS),
+            VmoOp::Cache => self.lock().check_range(offset, len),
+            VmoOp::Prefetch => self.widen(offset, len).map(drop),
+            VmoOp::DontNeed | VmoOp::AlwaysNeed => Ok(()),
+        }
+    }
+
+    /// The whole pages around `[offset, offset + len)`, if they are in range.
+    fn widen(&self, offset: u64, len: u64) -> Result<VmoRange, Status> {
+        let end = offset.checked_add(len).and_then(addr::round_up).ok_or(Status::OUT_OF_RANGE)?;
+        let start = addr::round_down(offset);
+        self.lock().check_range(start, end - start)?;
+        Ok(VmoRange::from_bounds(start, end))
+    }
+
+    /// Commits the pages of `range`, shortened by whatever shrinks the VMO meanwhile.
+    pub(crate) fn commit(&self, range: VmoRange) -> Result<(), Status> {
+        let mut at = range.start();
+        while at < range.end() {
+            let next = {
+                let mut state = self.lock();
+                self.ensure_extents(&mut state, VmoRange::from_bounds(at, range.end()))?;
+                let left = VmoRange::from_bounds(at, range.end()).intersect(state.whole());
+                left.and_then(|left| state.extents.places(left).next().map(|p| (p.range, p.window.clone(), p.at)))
+            };
+            let Some((part, window, from)) = next else { return Ok(()) };
+            let result = self.host().commit(window.store(), window.part(from, part.len()), None);
+            window.settle(from + part.len());
+            result.map_err(status)?;
+            at = part.end();
+        }
+        Ok(())
+    }
+
+    /// Frees the pages of `range`, which was in range a moment ago.
+    ///
+    /// # Errors
+    /// What the host gives; pages before it are freed.
+    pub(crate) fn decommit(&self, range: VmoRange) -> Result<(), Status> {
+        let mut at = range.start();
+        while at < range.end() {
+            let step = VmoRange::from_bounds(at, range.end().min(at.saturating_add(STEP)));
+            self.free(&mut self.lock(), step)?;
+            // A range may be as long as 2^64: go on where there is something.
+            let state = self.lock();
+            let rest = VmoRange::from_bounds(step.end(), range.end());
+            at = state.extents.places(rest).next().map_or(range.end(), |place| place.range.start());
+        }
+        Ok(())
+    }
+
+    fn free(&self, state: &mut State, range: VmoRange) -> Result<(), Status> {
+        let Some(range) = range.intersect(state.whole()) else { return Ok(()) };
+        for place in state.extents.places(range) {
+            let part = place.window.part(place.at, place.range.len());
+            self.host().punch(place.window.store(), part).map_err(status)?;
+        }
+        Ok(())
+    }
+
+    /// Makes `[offset, offset + len)` zero, freeing whole pages.
+    ///
+    /// # Errors
+    /// `OUT_OF_RANGE`, `BAD_STATE` (not cached), then what the host gives: the edges are then as before, and of the
+    /// whole pages those that were freed stay so.
+    pub(crate) fn zero(&self, offset: u64, len: u64) -> Result<(), Status> {
+        let state = &mut *self.lock();
+        if state.cache_policy != CachePolicy::Cached {
+            return Err(Status::BAD_STATE);
+        }
+        state.check_range(offset, len)?;
+        self.zero_locked(state, offset, offset + len)
+    }
+
+    /// Makes `[start, end)`, which is inside, zero. See [`Vmo::zero`].
+    pub(super) fn zero_locked(&self, state: &mut State, start: u64, end: u64) -> Result<(), Status> {
+        let first_whole = addr::round_up(start).expect("inside the VMO");
+        let end_whole = addr::round_down(end);
+        if first_whole > end_whole {
+            // Inside one page.
+            return self.zero_edge(state, start, end).map(drop);
+        }
+        let head = self.zero_edge(state, start, first_whole)?;
+        let result = self.zero_edge(state, end_whole, end).and_then(|tail| {
+            let whole = VmoRange::from_bounds(first_whole, end_whole);
+            self.free(state, whole).inspect_err(|_| self.put_back(tail))
+        });
+        result.inspect_err(|_| self.put_back(head))
+    }
+
+    /// Zeroes a part of one page, if it is committed. Returns what was there.
+    fn zero_edge(&self, state: &mut State, start: u64, end: u64) -> Result<Option<Edge>, Status> {
+        if start == end {
+            return Ok(None);
+        }
+        let page = addr::round_down(start);
+        let Some(place) = state.extents.places(VmoRange::from_bounds(page, page + PAGE_SIZE)).next() else {
+            return Ok(None);
+        };
+        let mut committed = false;
+        let part = place.window.part(place.at, PAGE_SIZE);
+        self.host().committed_runs(place.window.store(), part, &mut |_| committed = true).map_err(status)?;
+        if !committed {
+            return Ok(None);
+        }
+        let mut edge = Edge {
+            window: place.window.clone(),
+            at: place.at + (start - page),
+            len: (end - start) as usize,
+            bytes: [0; PAGE_SIZE as usize],
+        };
+        let (store, at) = (edge.window.store(), edge.window.offset(edge.at));
+        let zeros = [0; PAGE_SIZE as usize];
+        self.host().read_store(store, at, edge.bytes[..edge.len].as_mut().into()).map_err(status)?;
+        self.host().write_store(store, at, UserRef::from(&zeros[..edge.len])).map_err(status)?;
+        Ok(Some(edge))
+    }
+
+    fn put_back(&self, edge: Option<Edge>) {
+        if let Some(Edge { window, at, len, bytes }) = edge {
+            // The page is there, so there is nothing left to refuse but the copy itself.
+            let _ = self.host().write_store(window.store(), window.offset(at), UserRef::from(&bytes[..len]));
+        }
+    }
+
+    /// The committed runs of `range`, as far as it is inside, as places in stores.
+    pub(crate) fn committed_in(
+        &self,
+        state: &State,
+        range: VmoRange,
+        sink: &mut dyn FnMut(VmoRange),
+    ) -> Result<(), Status> {
+        let Some(range) = range.intersect(state.whole()) else { return Ok(()) };
+        for place in state.extents.places(range) {
+            let part = place.window.part(place.at, place.range.len());
+            let mut found = |run: StoreRange| {
+                let start = place.range.start() + (run.start() - part.start());
+                sink(VmoRange::from_bounds(start, start + run.len()));
+            };
+            self.host().committed_runs(place.window.store(), part, &mut found).map_err(status)?;
+        }
+        Ok(())
+    }
+}
+
+/// The part of a page that was overwritten with zeros, and what it was.
+struct Edge {
+    window: std::sync::Arc<Window>,
+    at: u64,
+    len: usize,
+    bytes: [u8; PAGE_SIZE as usize],
+}
