@@ -9,6 +9,7 @@
 mod copy;
 mod fork;
 pub mod futex;
+mod pagemap;
 mod sys;
 pub mod user;
 
@@ -196,7 +197,10 @@ impl Host for LinuxHost {
                 Ok(_) | Err(Errno::NXIO) => break,
                 Err(errno) => return Err(errno.into()),
             };
-            let end = rustix::fs::seek(fd(&store), SeekFrom::Hole(start))?.min(range.end());
+            let end = match range.end() - start {
+                PAGE_SIZE => range.end(),
+                _ => rustix::fs::seek(fd(&store), SeekFrom::Hole(start))?.min(range.end()),
+            };
             if end <= start {
                 // Freed between the two calls.
                 at = start + PAGE_SIZE;
@@ -254,33 +258,10 @@ impl Host for LinuxHost {
     }
 
     fn absent_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult {
-        const PRESENT: u64 = 1 << 63;
-        let mut entries = [0_u8; 4096];
-        let mut run = None;
-        let mut at = range.start();
-        while at < range.end() {
-            let want = entries.len().min(((range.end() - at) / PAGE_SIZE * 8) as usize);
-            let got = retry(|| rustix::io::pread(&self.pagemap, &mut entries[..want], at / PAGE_SIZE * 8))?;
-            if got == 0 || !got.is_multiple_of(8) {
-                return Err(HostError::Other(Errno::IO.raw_os_error()));
-            }
-            for entry in entries[..got].chunks_exact(8) {
-                let absent = u64::from_ne_bytes(entry.try_into().expect("8 bytes")) & PRESENT == 0;
-                match (run, absent) {
-                    (None, true) => run = Some(at),
-                    (Some(start), false) => {
-                        sink(AddrRange::from_bounds(start, at));
-                        run = None;
-                    }
-                    (None, false) | (Some(_), true) => {}
-                }
-                at += PAGE_SIZE;
-            }
+        match pagemap::scan(&self.pagemap, range, sink) {
+            Err(HostError::Other(libc::ENOTTY)) => pagemap::read(&self.pagemap, range, sink),
+            result => result,
         }
-        if let Some(start) = run {
-            sink(AddrRange::from_bounds(start, range.end()));
-        }
-        Ok(())
     }
 
     fn is_mapped(&self, addr: usize) -> bool {

@@ -258,9 +258,12 @@ impl Layout {
     /// What is returned is to be dropped without locks.
     fn cut(&mut self, id: RegionId, range: AddrRange) -> Vec<Arc<Vmo>> {
         let mut gone = Vec::new();
-        loop {
+        let mut from = range.start();
+        while from < range.end() {
             let region = self.region_mut(id);
-            let Some((at, _)) = region.children.first_touching(range) else { return gone };
+            let rest = AddrRange::from_bounds(from, range.end());
+            let Some((at, _)) = region.children.first_touching(rest) else { break };
+            from = at.end();
             match region.children.remove(at.start()).expect("just found").1 {
                 Child::Region(below) => {
                     debug_assert!(range.contains(at));
@@ -277,11 +280,11 @@ impl Layout {
                             region.children.insert(part, Child::Mapping(mapping.piece(at, part)));
                         }
                     }
-                    let vmo = mapping.vmo.clone();
-                    gone.push(vmo);
+                    gone.push(mapping.vmo.clone());
                 }
             }
         }
+        gone
     }
 
     fn audit(&self, id: RegionId, parent: Option<RegionId>) {

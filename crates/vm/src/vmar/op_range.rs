@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use zxvm_host::{Access, AddrRange, Prot, StoreRange, VmoRange, addr};
+use zxvm_host::{Access, AddrRange, PAGE_SIZE, Prot, StoreRange, VmoRange, addr};
 use zxvm_types::Status;
 
 use super::project::{StoredRun, stores};
@@ -23,6 +23,9 @@ use crate::vmo::{Vmo, VmoOp};
 
 /// Bytes for which entries are made under one hold of the layout lock.
 const STEP: u64 = 4 << 20;
+
+/// From so many bytes on, asking which entries are missing is cheaper than making those that are there again.
+const LOOK_MIN: u64 = 8 * PAGE_SIZE;
 
 /// An operation on mapped memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,15 +85,16 @@ impl Vmar {
         let mut at = range.start();
         while at < range.end() {
             let rest = AddrRange::from_bounds(at, range.end());
+            // A region that died meanwhile is found here, by the check after a failure, or by the one at the end.
             let piece = self.next_piece(op, rest, children)?;
-            let result = self.perform(op, &piece);
-            if !self.space.layout.read().regions.contains_key(self.id) {
-                return Err(Status::BAD_STATE);
-            }
-            result?;
+            self.perform(op, &piece).or_else(|error| self.alive().and(Err(error)))?;
             at = piece.range.end();
         }
-        Ok(())
+        self.alive()
+    }
+
+    fn alive(&self) -> Result<(), Status> {
+        self.space.layout.read().region(self.id).map(drop)
     }
 
     /// Makes entries for what is committed in the mapping just made at `range`.
@@ -131,10 +135,7 @@ impl Vmar {
                 piece.in_range()?;
                 self.commit(piece)
             }
-            VmarOp::Decommit => {
-                piece.in_range()?;
-                vmo.decommit(range)
-            }
+            VmarOp::Decommit => vmo.decommit(range),
             VmarOp::Zero => vmo.op_range(VmoOp::Zero, range.start(), range.len()),
             VmarOp::DontNeed => vmo.op_range(VmoOp::DontNeed, range.start(), range.len()),
             VmarOp::AlwaysNeed => {
@@ -186,7 +187,11 @@ impl Vmar {
             let host = &self.space.host;
             for (run, store, at, _) in runs.into_iter().filter(|(.., prot)| prot.contains(Prot::READ)) {
                 let mut absent = Vec::new();
-                host.absent_runs(run, &mut |gap| absent.push(gap)).map_err(status)?;
+                if run.len() < LOOK_MIN {
+                    absent.push(run);
+                } else {
+                    host.absent_runs(run, &mut |gap| absent.push(gap)).map_err(status)?;
+                }
                 if absent.is_empty() {
                     continue;
                 }

@@ -84,10 +84,7 @@ impl Layout {
 impl Region {
     fn check_fixed(&self, range: AddrRange, overwrite: bool) -> Result<(), Status> {
         if !overwrite {
-            return match self.children.first_touching(range) {
-                Some(_) => Err(Status::ALREADY_EXISTS),
-                None => Ok(()),
-            };
+            return if self.children.is_free(range) { Ok(()) } else { Err(Status::ALREADY_EXISTS) };
         }
         let mut touched = self.children.touching(range);
         if touched.any(|(_, child)| matches!(child, Child::Region(_))) { Err(Status::INVALID_ARGS) } else { Ok(()) }
@@ -107,7 +104,7 @@ impl Region {
         if choices > 1 && count <= choices {
             for _ in 0..DRAWS {
                 let drawn = at(first + rng.u64(0..count) * step);
-                if self.children.first_touching(drawn).is_none() {
+                if self.children.is_free(drawn) {
                     return Some(drawn);
                 }
             }

@@ -4,7 +4,8 @@
 //! 2. Every node knows the first and last byte of its subtree and the longest gap inside it.
 //! 3. It is a treap: priorities are a heap, so that depth is logarithmic whatever the order of insertions.
 //!
-//! Look-up, insertion and removal, and the search for the lowest gap that is long enough, are logarithmic.
+//! Look-up, insertion and removal, and the search for the lowest gap that is long enough, are logarithmic. Searching
+//! touches only nodes (a cache line each); values lie beside them.
 
 use core::ops::ControlFlow;
 
@@ -17,17 +18,17 @@ const NONE: Link = u32::MAX;
 /// See the module.
 #[derive(Debug)]
 pub struct Tree<T> {
-    nodes: Vec<Node<T>>,
+    nodes: Vec<Node>,
+    /// The value of each node; `None` only where the node is free.
+    values: Vec<Option<T>>,
     free: Vec<Link>,
     root: Link,
     rng: fastrand::Rng,
 }
 
 #[derive(Debug)]
-struct Node<T> {
+struct Node {
     range: AddrRange,
-    /// `None` only in a free node.
-    value: Option<T>,
     priority: u32,
     left: Link,
     right: Link,
@@ -39,7 +40,7 @@ struct Node<T> {
 impl<T> Tree<T> {
     /// An empty tree; `seed` decides its shape.
     pub fn new(seed: u64) -> Self {
-        Self { nodes: Vec::new(), free: Vec::new(), root: NONE, rng: fastrand::Rng::with_seed(seed) }
+        Self { nodes: Vec::new(), values: Vec::new(), free: Vec::new(), root: NONE, rng: fastrand::Rng::with_seed(seed) }
     }
 
     /// Whether there is nothing in it.
@@ -50,13 +51,12 @@ impl<T> Tree<T> {
     /// Puts a value at a range that touches no other.
     ///
     /// # Panics
-    /// If the range is empty or overlaps another.
+    /// If the range is empty, or (in debug builds) overlaps another.
     pub fn insert(&mut self, range: AddrRange, value: T) {
         assert!(!range.is_empty());
-        assert!(self.first_touching(range).is_none(), "{range:?} overlaps");
+        debug_assert!(self.is_free(range), "{range:?} overlaps");
         let node = Node {
             range,
-            value: Some(value),
             priority: self.rng.u32(..),
             left: NONE,
             right: NONE,
@@ -67,28 +67,61 @@ impl<T> Tree<T> {
         let link = match self.free.pop() {
             Some(link) => {
                 self.nodes[link as usize] = node;
+                self.values[link as usize] = Some(value);
                 link
             }
             None => {
                 self.nodes.push(node);
+                self.values.push(Some(value));
                 (self.nodes.len() - 1) as Link
             }
         };
-        let (before, after) = self.split(self.root, range.start());
-        let left = self.join(before, link);
-        self.root = self.join(left, after);
+        self.root = self.insert_below(self.root, link);
+    }
+
+    fn insert_below(&mut self, link: Link, new: Link) -> Link {
+        let (start, priority) = (self.nodes[new as usize].range.start(), self.nodes[new as usize].priority);
+        let Some(node) = self.nodes.get(link as usize) else { return new };
+        if priority > node.priority {
+            let (left, right) = self.split(link, start);
+            (self.nodes[new as usize].left, self.nodes[new as usize].right) = (left, right);
+            self.update(new);
+            return new;
+        }
+        if start < node.range.start() {
+            self.nodes[link as usize].left = self.insert_below(node.left, new);
+        } else {
+            self.nodes[link as usize].right = self.insert_below(node.right, new);
+        }
+        self.update(link);
+        link
     }
 
     /// Takes the value whose range starts at `start` out.
     pub fn remove(&mut self, start: u64) -> Option<(AddrRange, T)> {
-        let (before, rest) = self.split(self.root, start);
-        let (found, after) = self.split(rest, start + 1);
-        self.root = self.join(before, after);
-        let node = self.nodes.get_mut(found as usize)?;
-        let range = node.range;
-        let value = node.value.take()?;
+        let mut found = NONE;
+        self.root = self.remove_below(self.root, start, &mut found);
+        let value = self.values.get_mut(found as usize)?.take()?;
         self.free.push(found);
-        Some((range, value))
+        Some((self.nodes[found as usize].range, value))
+    }
+
+    fn remove_below(&mut self, link: Link, start: u64, found: &mut Link) -> Link {
+        let Some(node) = self.nodes.get(link as usize) else { return NONE };
+        match start.cmp(&node.range.start()) {
+            core::cmp::Ordering::Equal => {
+                *found = link;
+                return self.join(node.left, node.right);
+            }
+            core::cmp::Ordering::Less => self.nodes[link as usize].left = self.remove_below(node.left, start, found),
+            core::cmp::Ordering::Greater => {
+                self.nodes[link as usize].right = self.remove_below(node.right, start, found);
+            }
+        }
+        if *found != NONE {
+            self.update(link);
+        }
+        link
     }
 
     /// The value whose range contains `addr`.
@@ -107,11 +140,16 @@ impl<T> Tree<T> {
         while let Some(node) = self.nodes.get(link as usize) {
             link = match start.cmp(&node.range.start()) {
                 core::cmp::Ordering::Less => node.left,
-                core::cmp::Ordering::Equal => return self.nodes[link as usize].value.as_mut(),
+                core::cmp::Ordering::Equal => return self.values[link as usize].as_mut(),
                 core::cmp::Ordering::Greater => node.right,
             };
         }
         None
+    }
+
+    /// Whether nothing has a byte in `range`.
+    pub fn is_free(&self, range: AddrRange) -> bool {
+        self.find_ending_after(range.start()).is_none_or(|(found, _)| found.start() >= range.end())
     }
 
     /// The values that have a byte in `range`, lowest first.
@@ -126,17 +164,22 @@ impl<T> Tree<T> {
 
     /// The lowest value that ends after `addr`.
     fn first_ending_after(&self, addr: u64) -> Option<(AddrRange, &T)> {
+        let (range, link) = self.find_ending_after(addr)?;
+        Some((range, self.values[link as usize].as_ref().expect("in the tree")))
+    }
+
+    fn find_ending_after(&self, addr: u64) -> Option<(AddrRange, Link)> {
         let mut best = None;
         let mut link = self.root;
         while let Some(node) = self.nodes.get(link as usize) {
             if node.range.end() > addr {
-                best = Some(node);
+                best = Some((node.range, link));
                 link = node.left;
             } else {
                 link = node.right;
             }
         }
-        best.map(|node| (node.range, node.value.as_ref().expect("in the tree")))
+        best
     }
 
     /// Calls `each` with the gaps of at least `min` bytes in `bounds` (which holds all ranges), lowest first, until it
@@ -162,7 +205,7 @@ impl<T> Tree<T> {
 
     fn gaps_below<B>(
         &self,
-        node: &Node<T>,
+        node: &Node,
         min: u64,
         visit: &mut impl FnMut(u64, u64) -> ControlFlow<B>,
     ) -> ControlFlow<B> {

@@ -43,7 +43,9 @@ impl Vmo {
                 self.commit(range)
             }
             VmoOp::Decommit => {
-                self.lock().check_range(offset, len)?;
+                if len == 0 || VmoRange::new(offset, len).is_err() {
+                    self.lock().check_range(offset, len)?;
+                }
                 if len == 0 {
                     return Ok(());
                 }
@@ -85,19 +87,21 @@ impl Vmo {
         Ok(())
     }
 
-    /// Frees the pages of `range`, which was in range a moment ago.
+    /// Frees the pages of `range`.
     ///
     /// # Errors
-    /// What the host gives; pages before it are freed.
+    /// `OUT_OF_RANGE`; then what the host gives, and pages before it are freed.
     pub(crate) fn decommit(&self, range: VmoRange) -> Result<(), Status> {
-        let mut at = range.start();
-        while at < range.end() {
-            let step = VmoRange::from_bounds(at, range.end().min(at.saturating_add(STEP)));
-            self.free(&mut self.lock(), step)?;
-            // A range may be as long as 2^64: go on where there is something.
-            let state = self.lock();
-            let rest = VmoRange::from_bounds(step.end(), range.end());
-            at = state.extents.places(rest).next().map_or(range.end(), |place| place.range.start());
+        self.lock().check_range(range.start(), range.len())?;
+        let mut rest = range;
+        while !rest.is_empty() {
+            let state = &mut *self.lock();
+            let step = VmoRange::from_bounds(rest.start(), rest.end().min(rest.start().saturating_add(STEP)));
+            self.free(state, step)?;
+            rest = VmoRange::from_bounds(step.end(), rest.end());
+            // A range may be nearly as long as 2^64: go on where there is something.
+            let next = state.extents.places(rest).next().map_or(rest.end(), |place| place.range.start());
+            rest = VmoRange::from_bounds(next, rest.end());
         }
         Ok(())
     }
