@@ -34,9 +34,12 @@ pub struct Handle {
 #[derive(Debug)]
 pub struct HandleTable {
     secret: u32,
-    chunks: Box<[OnceLock<Box<[Ranked<Slot>]>>]>,
+    chunks: Box<[OnceLock<Chunk>]>,
     free: Ranked<Free>,
 }
+
+/// Slots made together.
+type Chunk = Box<[Ranked<Slot>]>;
 
 #[derive(Debug, Default)]
 struct Slot {

@@ -43,7 +43,12 @@ impl Kernel {
     ///
     /// Source: abi.md §12.
     pub fn handle_close_many(&self, handles: &[zx_handle_t]) -> Result<(), Status> {
-        handles.iter().fold(Ok(()), |result, &handle| result.and(self.handle_close(handle)))
+        // Every one is closed, so the first error must not end the walk.
+        let mut result = Ok(());
+        for &handle in handles {
+            result = result.and(self.handle_close(handle));
+        }
+        result
     }
 
     /// Another handle to the same object, with `rights` (or `ZX_RIGHT_SAME_RIGHTS`).

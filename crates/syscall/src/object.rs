@@ -59,9 +59,6 @@ impl Kernel {
                 let mut name = [0; NAME_LEN];
                 let len = value.len().min(NAME_LEN - 1);
                 value.copy_to(&mut name[..len]).map_err(invalid_args)?;
-                // What follows a NUL is not part of the name.
-                let end = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_LEN);
-                name[end..].fill(0);
                 if object.set_name(name) { Ok(()) } else { Err(Status::WRONG_TYPE) }
             }
             ZX_PROP_VMO_CONTENT_SIZE => {
@@ -73,7 +70,7 @@ impl Kernel {
                 let Object::Vmo(vmo) = object else { return Err(Status::WRONG_TYPE) };
                 let mut bytes = [0; size_of::<u64>()];
                 value.copy_to(&mut bytes).map_err(invalid_args)?;
-                self.space.set_vmo_stream_size(vmo.vmo(), u64::from_ne_bytes(bytes), true)
+                self.space.set_vmo_content_size(vmo.vmo(), u64::from_ne_bytes(bytes))
             }
             _ => Err(Status::NOT_SUPPORTED),
         }

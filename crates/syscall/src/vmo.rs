@@ -104,7 +104,7 @@ impl Kernel {
     /// Source: vmo.md §5.
     pub fn vmo_set_stream_size(&self, handle: zx_handle_t, size: u64) -> Result<(), Status> {
         let (object, _) = self.vmo_with(handle, ZX_RIGHT_WRITE)?;
-        self.space.set_vmo_stream_size(object.vmo(), size, false)
+        self.space.set_vmo_stream_size(object.vmo(), size)
     }
 
     /// Applies an operation to `[offset, offset + size)`. `buffer` is used by LOCK alone.

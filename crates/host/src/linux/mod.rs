@@ -20,7 +20,7 @@ use std::sync::Mutex;
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom};
 use rustix::io::Errno;
-use rustix::mm::{Advice, MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
 pub use copy::install as install_fault_recovery;
 pub use fork::{in_child, keep_from_children};
@@ -245,12 +245,10 @@ impl Host for LinuxHost {
     }
 
     fn protect(&self, range: AddrRange, prot: Prot) -> HostResult {
-        let mut flags_ = rustix::mm::MprotectFlags::empty();
-        flags_.set(rustix::mm::MprotectFlags::READ, prot.contains(Prot::READ));
-        flags_.set(rustix::mm::MprotectFlags::WRITE, prot.contains(Prot::WRITE));
-        flags_.set(rustix::mm::MprotectFlags::EXEC, prot.contains(Prot::EXECUTE));
+        let flags = MprotectFlags::from_bits_retain(flags(prot).bits());
         // SAFETY: as in `map`.
-        Ok(unsafe { rustix::mm::mprotect(range.addr() as *mut _, range.len() as usize, flags_)? })
+        unsafe { rustix::mm::mprotect(range.addr() as *mut _, range.len() as usize, flags) }?;
+        Ok(())
     }
 
     fn populate(&self, range: AddrRange, access: Access) -> HostResult {

@@ -22,7 +22,7 @@ impl Vmar {
             let mut layout = self.space.change()?;
             let region = layout.region(self.id)?;
             let parent = region.parent.expect("only the root has none");
-            if !region.children.is_empty() {
+            if layout.first_mapping(self.id, self.range).is_some() {
                 let mut steps = Steps::default();
                 steps.push(Step::Show(self.range, View::Held));
                 self.space.apply(&mut layout, &steps).map_err(status)?;

@@ -31,29 +31,52 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Sets the stream size of a VMO to `size` bytes, which may be more than it has only if `lenient`. Everything from the
-    /// smaller of the old and the new one on becomes zero; mappings that end with the stream follow.
+    /// Sets the stream size of a VMO. Everything from the smaller of the old and the new one on becomes zero; mappings that
+    /// end with the stream follow. The same size again does nothing.
     ///
     /// # Errors
-    /// `OUT_OF_RANGE`; then what the host gives, and size and views are as before.
+    /// `OUT_OF_RANGE`: beyond the size. Then what the host gives, and size and views are as before.
     ///
     /// Source: vmo.md §5.
-    pub fn set_vmo_stream_size(&self, vmo: &Vmo, size: u64, lenient: bool) -> Result<(), Status> {
-        let mut layout = self.change()?;
-        let (vmo_size, old) = {
-            let state = vmo.lock();
-            (state.size(), state.stream_size())
-        };
-        if lenient && size >= vmo_size {
-            // Nothing lies behind it, so nothing changes but the number.
-        } else if size == old {
+    pub fn set_vmo_stream_size(&self, vmo: &Vmo, size: u64) -> Result<(), Status> {
+        let old = vmo.stream_size();
+        if size == old {
             return Ok(());
-        } else if size > vmo_size {
-            return Err(Status::OUT_OF_RANGE);
         }
+        self.follow_stream(
+            vmo,
+            size,
+            old.min(size),
+            |vmo_size| {
+                if size > vmo_size { Err(Status::OUT_OF_RANGE) } else { Ok(()) }
+            },
+        )
+    }
+
+    /// Sets the stream size by its old door, the content size property: it may be beyond the VMO's size, and what lies
+    /// behind the new one becomes zero.
+    ///
+    /// # Errors
+    /// What the host gives, and size and views are as before.
+    ///
+    /// Source: vmo.md §5.
+    pub fn set_vmo_content_size(&self, vmo: &Vmo, size: u64) -> Result<(), Status> {
+        self.follow_stream(vmo, size, size, |_| Ok(()))
+    }
+
+    fn follow_stream(
+        &self,
+        vmo: &Vmo,
+        size: u64,
+        zero_from: u64,
+        check: impl FnOnce(u64) -> Result<(), Status>,
+    ) -> Result<(), Status> {
+        let mut layout = self.change()?;
+        let vmo_size = vmo.size();
+        check(vmo_size)?;
         let steps = self.plan_follow(&layout, vmo, vmo_size, size)?;
         self.apply(&mut layout, &steps).map_err(status)?;
-        let result = vmo.set_stream_size_locked(&mut vmo.lock(), size);
+        let result = vmo.set_stream_size_locked(&mut vmo.lock(), size, zero_from);
         result.inspect_err(|_| self.take_back(&mut layout, &steps))
     }
 

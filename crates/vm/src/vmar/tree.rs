@@ -40,12 +40,13 @@ struct Node {
 impl<T> Tree<T> {
     /// An empty tree; `seed` decides its shape.
     pub fn new(seed: u64) -> Self {
-        Self { nodes: Vec::new(), values: Vec::new(), free: Vec::new(), root: NONE, rng: fastrand::Rng::with_seed(seed) }
-    }
-
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.root == NONE
+        Self {
+            nodes: Vec::new(),
+            values: Vec::new(),
+            free: Vec::new(),
+            root: NONE,
+            rng: fastrand::Rng::with_seed(seed),
+        }
     }
 
     /// Puts a value at a range that touches no other.

@@ -28,9 +28,11 @@ impl Vmar {
                 span = Some(AddrRange::from_bounds(span.map_or(part.start(), AddrRange::start), part.end()));
             }
             let Some(span) = span else { return Ok(()) };
-            let mut steps = Steps::default();
-            steps.push(Step::Show(span, View::Held));
-            self.space.apply(&mut layout, &steps).map_err(status)?;
+            if layout.first_mapping(self.id, span).is_some() {
+                let mut steps = Steps::default();
+                steps.push(Step::Show(span, View::Held));
+                self.space.apply(&mut layout, &steps).map_err(status)?;
+            }
             layout.cut(self.id, span)
         };
         drop(gone);

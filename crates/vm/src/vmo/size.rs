@@ -53,12 +53,16 @@ impl Vmo {
         Ok(gone)
     }
 
-    /// Sets the stream size alone; everything from the smaller of old and new on becomes zero. Mappings that end with the
-    /// stream have been withdrawn.
-    pub(crate) fn set_stream_size_locked(&self, state: &mut State, stream_size: u64) -> Result<(), Status> {
-        let from = state.stream_size.min(stream_size);
-        if from < state.size {
-            self.zero_locked(state, from, state.size)?;
+    /// Sets the stream size alone; everything from `zero_from` on becomes zero. Mappings that end with the stream have been
+    /// withdrawn.
+    pub(crate) fn set_stream_size_locked(
+        &self,
+        state: &mut State,
+        stream_size: u64,
+        zero_from: u64,
+    ) -> Result<(), Status> {
+        if zero_from < state.size {
+            self.zero_locked(state, zero_from, state.size)?;
         }
         state.stream_size = stream_size;
         Ok(())
