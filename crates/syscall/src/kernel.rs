@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use rustix::rand::{GetRandomFlags, getrandom};
-use zxvm_host::linux::{LinuxHost, in_child, keep_from_children};
+use zxvm_host::linux::{LinuxHost, in_child, install_fault_recovery, keep_from_children};
 use zxvm_host::{Host, PAGE_SIZE};
 use zxvm_object::{Handle, HandleTable, Koids, Object, Process, VmarObject, VmoObject};
 use zxvm_types::*;
@@ -58,6 +58,8 @@ impl Kernel {
         let host = LinuxHost::new().map_err(zxvm_vm::status)?;
         let config = Config { seed: u64::from_ne_bytes(seed), ..Config::default() };
         let kernel = Self::new(Arc::new(host), config)?;
+        // Buffers may be given by address in Rust too.
+        install_fault_recovery();
         keep_from_children(kernel.space.range());
         Ok(kernel)
     }

@@ -1,0 +1,98 @@
+//! Zircon's handles and virtual memory on Linux, in the shape of Fuchsia's Rust binding (crate `zx`, its newest
+//! generation: [`NullableHandle`]).
+//!
+//! ```
+//! use zxvm as zx;
+//!
+//! # fn main() -> Result<(), zx::Status> {
+//! let vmo = zx::Vmo::create(8192)?;
+//! vmo.write(b"hello", 4096)?;
+//! let root = zx::runtime::vmar_root_self();
+//! let addr = root.map(0, &vmo, 0, 8192, zx::VmarFlags::PERM_READ | zx::VmarFlags::PERM_WRITE)?;
+//! root.op_range(zx::VmarOp::DECOMMIT, addr, 8192)?;
+//! assert_eq!(vmo.read_to_array::<u8, 5>(4096)?, [0; 5]);
+//! // SAFETY: nothing refers to the memory.
+//! unsafe { root.unmap(addr, 8192) }
+//! # }
+//! ```
+//!
+//! 1. A type here is a handle and nothing else: what it may do is decided by the rights of the handle at each call.
+//! 2. Owned handles close on drop; borrowed ones ([`Unowned`]) never.
+//! 3. Every call that can fail returns a [`Status`]. Only [`Event::create`] and [`EventPair::create`] panic instead.
+//! 4. All of it is thread-safe: methods take `&self`.
+//! 5. `unsafe` marks what can pull memory away from under a reference: it stands in signatures. The few blocks are in
+//!    `raw.rs`.
+//!
+//! Two generations of the binding are served: methods are inherent, and also come from the traits of [`prelude`] under
+//! the names that older code uses. After `fork` every call of the child fails with `BAD_STATE`.
+#![deny(unsafe_code)]
+
+#[macro_use]
+mod assoc;
+#[macro_use]
+mod flags;
+#[macro_use]
+mod object_type;
+
+mod cache_policy;
+mod event;
+mod eventpair;
+mod handle;
+mod handle_info;
+mod info;
+mod koid;
+mod maps;
+mod name;
+mod process;
+mod property;
+#[allow(unsafe_code)]
+mod raw;
+mod resource;
+mod rights;
+pub mod runtime;
+mod signals;
+mod system;
+mod time;
+mod traits;
+mod unowned;
+mod vmar;
+mod vmar_flags;
+mod vmo;
+mod vmo_info;
+mod wait;
+
+/// The C names: numbers, and records as C lays them out.
+pub mod sys {
+    pub use zxvm_types::*;
+}
+
+/// The traits that older code calls methods through.
+pub mod prelude {
+    pub use crate::traits::{AsHandleRef, HandleBased, Peered};
+}
+
+pub use cache_policy::CachePolicy;
+pub use event::Event;
+pub use eventpair::EventPair;
+pub use handle::{Handle, NullableHandle};
+pub use handle_info::{HandleBasicInfo, HandleCountInfo};
+pub use info::Topic;
+pub use koid::Koid;
+pub use maps::{MapDetails, MapInfo, MappingDetails};
+pub use name::Name;
+pub use object_type::ObjectType;
+pub use process::Process;
+pub use property::Property;
+pub use resource::Resource;
+pub use rights::Rights;
+pub use signals::Signals;
+pub use system::{system_get_dcache_line_size, system_get_num_cpus, system_get_page_size, system_get_physmem};
+pub use time::*;
+pub use traits::{AsHandleRef, HandleBased, Peered};
+pub use unowned::{HandleRef, Unowned};
+pub use vmar::{Vmar, VmarInfo, VmarOp};
+pub use vmar_flags::{VmarFlags, VmarFlagsExtended};
+pub use vmo::{Vmo, VmoOp, VmoOptions};
+pub use vmo_info::{VmoInfo, VmoInfoFlags};
+pub use wait::{WaitItem, WaitResult, object_wait_many};
+pub use zxvm_types::{Status, ok};

@@ -1,0 +1,78 @@
+//! Memory of mappings, touched by its address; and a region of address space for one test.
+#![allow(dead_code)] // each test program uses its part of this
+
+use zxvm as zx;
+
+use zx::VmarFlags as F;
+
+/// Bytes in a page.
+pub const P: usize = 4096;
+
+/// Readable and writable.
+pub const RW: F = F::PERM_READ.union(F::PERM_WRITE);
+
+/// Everything that a region can allow but execution.
+pub const CAN_MAP: F = F::CAN_MAP_READ.union(F::CAN_MAP_WRITE).union(F::CAN_MAP_SPECIFIC);
+
+/// The byte at `addr`, which the test has mapped readable.
+pub fn peek(addr: usize) -> u8 {
+    // SAFETY: mapped readable by the test, which forms no references to it.
+    unsafe { std::ptr::with_exposed_provenance::<u8>(addr).read_volatile() }
+}
+
+/// Stores a byte at `addr`, which the test has mapped writable.
+pub fn poke(addr: usize, byte: u8) {
+    // SAFETY: mapped writable by the test, which forms no references to it.
+    unsafe { std::ptr::with_exposed_provenance_mut::<u8>(addr).write_volatile(byte) }
+}
+
+/// How a store to `addr` would end. The address must be one that only the test uses.
+pub fn try_poke(addr: usize, byte: u8) -> Result<(), zx::Status> {
+    let vmo = zx::Vmo::create(1)?;
+    vmo.write(&[byte], 0)?;
+    // SAFETY: only the test uses the address, and it forms no references to it.
+    unsafe { vmo.read_raw(std::ptr::with_exposed_provenance_mut::<u8>(addr), 1, 0) }
+}
+
+/// A region of the root VMAR, destroyed on drop.
+pub struct Region {
+    pub vmar: zx::Vmar,
+    pub base: usize,
+}
+
+impl Region {
+    pub fn new(pages: usize) -> Self {
+        Self::with(pages, CAN_MAP)
+    }
+
+    pub fn with(pages: usize, flags: F) -> Self {
+        let (vmar, base) = zx::runtime::vmar_root_self().allocate(0, pages * P, flags).expect("room in the root");
+        Self { vmar, base }
+    }
+
+    /// Maps a new VMO of so many pages at this page of the region.
+    pub fn map_new(&self, at_page: usize, pages: usize) -> (zx::Vmo, usize) {
+        let vmo = zx::Vmo::create((pages * P) as u64).expect("a VMO");
+        let addr = self.vmar.map(at_page * P, &vmo, 0, pages * P, RW | F::SPECIFIC).expect("room in the region");
+        assert_eq!(addr, self.base + at_page * P);
+        (vmo, addr)
+    }
+
+    /// The address of a page of the region.
+    pub fn page(&self, page: usize) -> usize {
+        self.base + page * P
+    }
+
+    /// Another handle to the region without these rights.
+    pub fn without(&self, rights: zx::Rights) -> zx::Vmar {
+        self.vmar.duplicate_handle(self.vmar.basic_info().unwrap().rights - rights).unwrap()
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: tests keep no references into their regions. BAD_STATE: the test destroyed it.
+        let result = unsafe { self.vmar.destroy() };
+        assert!(matches!(result, Ok(()) | Err(zx::Status::BAD_STATE)), "{result:?}");
+    }
+}
