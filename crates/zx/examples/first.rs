@@ -21,7 +21,7 @@ fn main() -> Result<(), zx::Status> {
     println!("after DECOMMIT of one half: {} bytes", vmo.info()?.committed_bytes);
     assert_eq!(vmo.read_to_array::<u8, 5>(3 * PAGE)?, [0; 5]);
 
-    // Two mappings would be needed for two more pages; what is not mapped is an error, not a crash.
+    // Two pages more than are mapped: an error, not a crash. What comes before the gap is done.
     let gap = root.op_range(zx::VmarOp::COMMIT, addr, 18 * PAGE as usize);
     println!("over the end of the mapping: {gap:?}");
     Ok(())
