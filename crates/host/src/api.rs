@@ -141,6 +141,10 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// Shows `view` in the whole of `range`, in place of whatever was there. For `View::Store` the last byte is within the store.
     fn map(&self, range: AddrRange, view: View) -> HostResult;
 
+    /// As [`Host::map`], for putting back what was there before: may draw on what the host keeps for this. (So may `map`
+    /// of `View::Held`, which gives something back.)
+    fn restore(&self, range: AddrRange, view: View) -> HostResult;
+
     /// Changes what is allowed in `range`, all of which shows stores.
     ///
     /// # Errors

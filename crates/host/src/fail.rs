@@ -155,6 +155,11 @@ impl<H: Host + ?Sized> Host for FailNth<H> {
         self.host.map(range, view)
     }
 
+    fn restore(&self, range: AddrRange, view: View) -> HostResult {
+        self.count()?;
+        self.host.restore(range, view)
+    }
+
     fn protect(&self, range: AddrRange, prot: Prot) -> HostResult {
         self.count()?;
         self.host.protect(range, prot)

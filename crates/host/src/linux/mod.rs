@@ -10,6 +10,8 @@ mod copy;
 mod fork;
 pub mod futex;
 mod pagemap;
+pub mod probe;
+pub mod reserve;
 mod sys;
 pub mod user;
 
@@ -64,6 +66,7 @@ impl LinuxHost {
         }
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
         let pagemap = rustix::fs::open("/proc/self/pagemap", flags, rustix::fs::Mode::empty())?;
+        reserve::hold();
         Ok(Self { pagemap, inodes: Mutex::new(Vec::new()) })
     }
 }
@@ -119,6 +122,27 @@ fn populate(range: AddrRange, access: Access) -> HostResult {
     // SAFETY: populating changes no content, whatever is mapped there.
     retry(|| unsafe { rustix::mm::madvise(range.addr() as *mut _, range.len() as usize, advice) })
         .map_err(|e| if e == HostError::from(Errno::FAULT) { HostError::Fault { at: range.addr() } } else { e })
+}
+
+/// Shows `view` in `range`.
+fn show(range: AddrRange, view: View) -> rustix::io::Result<()> {
+    let (addr, len) = (range.addr() as *mut core::ffi::c_void, range.len() as usize);
+    // SAFETY: the range lies in a reservation of ours (contract of the trait), so nothing but views is replaced.
+    // Whether clients still use what was there is theirs to answer for: the public calls that lead here say so.
+    let mapped = unsafe {
+        match view {
+            View::Held => {
+                let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+                rustix::mm::mmap_anonymous(addr, len, ProtFlags::empty(), flags)
+            }
+            View::Store { store, at, prot } => {
+                let map_flags = MapFlags::SHARED | MapFlags::FIXED;
+                rustix::mm::mmap(addr, len, flags(prot), map_flags, fd(&store), at)
+            }
+        }
+    }?;
+    debug_assert_eq!(mapped, addr);
+    Ok(())
 }
 
 /// A mapping of our own, to populate a store range that nobody has mapped writable.
@@ -225,28 +249,19 @@ impl Host for LinuxHost {
     }
 
     fn map(&self, range: AddrRange, view: View) -> HostResult {
-        let (addr, len) = (range.addr() as *mut core::ffi::c_void, range.len() as usize);
-        // SAFETY: the range lies in a reservation of ours (contract of the trait), so nothing but views is replaced.
-        // Whether clients still use what was there is theirs to answer for: the public calls that lead here say so.
-        let mapped = unsafe {
-            match view {
-                View::Held => {
-                    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
-                    rustix::mm::mmap_anonymous(addr, len, ProtFlags::empty(), flags)
-                }
-                View::Store { store, at, prot } => {
-                    let map_flags = MapFlags::SHARED | MapFlags::FIXED;
-                    rustix::mm::mmap(addr, len, flags(prot), map_flags, fd(&store), at)
-                }
-            }
-        }?;
-        debug_assert_eq!(mapped, addr);
-        Ok(())
+        match view {
+            View::Held => self.restore(range, view),
+            View::Store { .. } => Ok(show(range, view)?),
+        }
+    }
+
+    fn restore(&self, range: AddrRange, view: View) -> HostResult {
+        Ok(reserve::with(|| show(range, view))?)
     }
 
     fn protect(&self, range: AddrRange, prot: Prot) -> HostResult {
         let flags = MprotectFlags::from_bits_retain(flags(prot).bits());
-        // SAFETY: as in `map`.
+        // SAFETY: as in `show`.
         unsafe { rustix::mm::mprotect(range.addr() as *mut _, range.len() as usize, flags) }?;
         Ok(())
     }

@@ -406,6 +406,10 @@ impl Host for SimHost {
         state.reap(stores);
     }
 
+    fn restore(&self, range: AddrRange, view: View) -> HostResult {
+        self.map(range, view)
+    }
+
     fn map(&self, range: AddrRange, view: View) -> HostResult {
         let mut state = self.lock();
         state.check_reserved(range);

@@ -189,7 +189,7 @@ impl AddressSpace {
     /// Makes the host show what the tree says of `range`; notes it as damaged if it will not.
     pub(super) fn show_again(&self, layout: &mut Layout, range: AddrRange) -> HostResult {
         for (part, view) in merged(layout.views(self.root, range)) {
-            if let Err(error) = self.host.map(part, view) {
+            if let Err(error) = self.host.restore(part, view) {
                 layout.damaged.push(AddrRange::from_bounds(part.start(), range.end()));
                 return Err(error);
             }

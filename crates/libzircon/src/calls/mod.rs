@@ -1,0 +1,8 @@
+//! The functions, one file per family.
+
+mod futex;
+mod handle;
+mod object;
+mod system;
+mod vmar;
+mod vmo;
