@@ -316,7 +316,7 @@ fn main() {
         family(&mut run);
     }
     let mut table = Table::new();
-    table.load_preset(presets::ASCII_MARKDOWN).set_header(["case", "zxvm", "raw Linux", "ratio", "to reach", ""]);
+    table.load_style(presets::ASCII_MARKDOWN).set_header(["case", "zxvm", "raw Linux", "ratio", "to reach", ""]);
     for outcome in &run.outcomes {
         let goal = match outcome.target {
             Target::Ratio(most) => format!("≤ {most}×"),

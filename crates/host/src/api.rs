@@ -85,6 +85,9 @@ pub enum HostError {
         /// The first byte that could not be accessed.
         at: usize,
     },
+    /// The process may not make files as large as a store (`RLIMIT_FSIZE`).
+    #[error("files may not be large enough")]
+    FileSizeLimit,
     /// The kernel does not allow it here.
     #[error("not permitted")]
     Permission,

@@ -7,7 +7,7 @@ use zxvm_types::Status;
 pub fn status(error: HostError) -> Status {
     match error {
         HostError::NoMemory => Status::NO_MEMORY,
-        HostError::NoDescriptors => Status::NO_RESOURCES,
+        HostError::NoDescriptors | HostError::FileSizeLimit => Status::NO_RESOURCES,
         HostError::Permission => Status::ACCESS_DENIED,
         // A buffer of the caller's is classified where the buffer is known; here the kernel could not reach a page.
         HostError::Fault { at: _ } => Status::NO_MEMORY,

@@ -168,6 +168,11 @@ impl Drop for Alias {
 
 impl Host for LinuxHost {
     fn create_store(&self) -> HostResult<StoreId> {
+        // Where files are limited, making one too large is answered with a signal.
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+        if limit.is_some_and(|most| most < STORE_SIZE) {
+            return Err(HostError::FileSizeLimit);
+        }
         let file = rustix::fs::memfd_create("zxvm", MemfdFlags::CLOEXEC)?;
         rustix::fs::ftruncate(&file, STORE_SIZE)?;
         let inode = rustix::fs::fstat(&file)?.st_ino;

@@ -69,7 +69,7 @@ impl Layout {
                 Child::Mapping(mapping) => mapping,
             };
             let vmo_name = mapping.vmo.name();
-            let state = mapping.vmo.lock();
+            let state = &mut *mapping.vmo.lock();
             for (start, end, prot) in mapping.prots.runs(0, base.len()) {
                 let range = AddrRange::from_bounds(base.start() + start, base.start() + end);
                 let shown = mapping.vmo_range(base, range);
@@ -78,7 +78,7 @@ impl Layout {
                     vmo_koid: mapping.vmo.koid(),
                     vmo_name,
                     vmo_offset: shown.start(),
-                    committed_bytes: mapping.vmo.committed_bytes(&state, shown)?,
+                    committed_bytes: mapping.vmo.committed_bytes(state, shown)?,
                 };
                 records.push(MapRecord { range, depth: depth + 1, kind });
             }

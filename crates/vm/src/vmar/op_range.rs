@@ -154,6 +154,7 @@ impl Vmar {
     fn commit(&self, piece: &Piece) -> Result<(), Status> {
         for (step, vmo_step) in piece.steps() {
             let layout = self.space.layout.read();
+            let frees = piece.vmo.frees();
             let Some(runs) = layout.still_there(piece, step) else {
                 // Another thread has unmapped it: what is left to do concerns the VMO alone.
                 drop(layout);
@@ -175,17 +176,20 @@ impl Vmar {
                     self.space.host.populate(run, Access::Read).map_err(status)?;
                 }
             }
+            if let Some(inside) = vmo_step.intersect(VmoRange::from_bounds(0, piece.vmo.size())) {
+                piece.vmo.note_committed(inside, frees);
+            }
         }
         Ok(())
     }
 
     /// Makes entries for the committed pages of the piece that may be read and have none.
     fn map_range(&self, piece: &Piece) -> Result<(), Status> {
-        for (step, _) in piece.steps() {
+        for (step, vmo_step) in piece.steps() {
             let layout = self.space.layout.read();
             let Some(runs) = layout.still_there(piece, step) else { return Ok(()) };
             let host = &self.space.host;
-            for (run, store, at, _) in runs.into_iter().filter(|(.., prot)| prot.contains(Prot::READ)) {
+            for (run, ..) in runs.into_iter().filter(|(.., prot)| prot.contains(Prot::READ)) {
                 let mut absent = Vec::new();
                 if run.len() < LOOK_MIN {
                     absent.push(run);
@@ -195,14 +199,15 @@ impl Vmar {
                 if absent.is_empty() {
                     continue;
                 }
-                let _nobody_frees = piece.vmo.lock();
+                // While this is held nobody frees what is found.
+                let state = &mut *piece.vmo.lock();
                 for gap in absent {
-                    let from = at + (gap.start() - run.start());
+                    let offset = vmo_step.start() + (gap.start() - step.start());
+                    let shown = VmoRange::from_bounds(offset, offset + gap.len());
                     let mut committed = Vec::new();
-                    let part = StoreRange::from_bounds(from, from + gap.len());
-                    host.committed_runs(store, part, &mut |found| committed.push(found)).map_err(status)?;
+                    piece.vmo.committed_in(state, shown, &mut |found| committed.push(found))?;
                     for found in committed {
-                        let start = gap.start() + (found.start() - from);
+                        let start = gap.start() + (found.start() - offset);
                         let target = AddrRange::from_bounds(start, start + found.len());
                         host.populate(target, Access::Read).map_err(status)?;
                     }

@@ -34,8 +34,9 @@ impl Vmo {
     ///
     /// Source: vmo.md §10.
     pub fn info(&self) -> Result<VmoInfo, Status> {
-        let state = self.lock();
-        let committed_bytes = self.committed_bytes(&state, state.whole())?;
+        let state = &mut *self.lock();
+        let whole = state.whole();
+        let committed_bytes = self.committed_bytes(state, whole)?;
         let metadata_bytes = if committed_bytes == 0 { 0 } else { state.extents.metadata_bytes() };
         Ok(VmoInfo {
             koid: self.koid,
@@ -50,7 +51,7 @@ impl Vmo {
     }
 
     /// Committed bytes in `range`, as far as it is inside.
-    pub(crate) fn committed_bytes(&self, state: &State, range: VmoRange) -> Result<u64, Status> {
+    pub(crate) fn committed_bytes(&self, state: &mut State, range: VmoRange) -> Result<u64, Status> {
         let mut bytes = 0;
         self.committed_in(state, range, &mut |run| bytes += run.len())?;
         Ok(bytes)
@@ -64,6 +65,12 @@ impl Vmo {
         let state = self.lock();
         assert!(addr::round_up(state.size) == Some(state.size));
         state.extents.audit();
+        for known in state.known.parts(state.whole()) {
+            let mut bytes = 0;
+            self.ask_committed(&state, known.start(), known.end(), &mut |run| bytes += run.len())
+                .expect("the host answers audits");
+            assert_eq!(bytes, known.len(), "koid {}: {known:?} is not all committed", self.koid);
+        }
         let past = VmoRange::from_bounds(state.size, addr::round_down(u64::MAX));
         for place in state.extents.places(past) {
             let part = place.window.part(place.at, place.range.len());

@@ -36,9 +36,11 @@ impl From<HostError> for IoError {
     fn from(host: HostError) -> Self {
         match host {
             HostError::Fault { at } => Self::Buffer { at },
-            HostError::NoMemory | HostError::NoDescriptors | HostError::Permission | HostError::Other(_) => {
-                Self::Status(error::status(host))
-            }
+            HostError::NoMemory
+            | HostError::NoDescriptors
+            | HostError::FileSizeLimit
+            | HostError::Permission
+            | HostError::Other(_) => Self::Status(error::status(host)),
         }
     }
 }

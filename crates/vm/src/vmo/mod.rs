@@ -13,6 +13,7 @@
 pub(crate) mod extents;
 mod info;
 mod io;
+mod known;
 mod lock_state;
 mod ops;
 mod size;
@@ -26,6 +27,7 @@ use zxvm_types::Status;
 use crate::lock::{Rank, Ranked, RankedGuard};
 use crate::store::StoreSet;
 use extents::Extents;
+use known::Known;
 
 pub use info::VmoInfo;
 pub use io::IoError;
@@ -74,6 +76,7 @@ pub(crate) struct State {
     locks: u64,
     name: [u8; 32],
     pub(crate) extents: Extents,
+    known: Known,
     pub(crate) mappings: BTreeSet<u64>,
 }
 
@@ -100,6 +103,7 @@ impl Vmo {
             locks: 0,
             name: [0; 32],
             extents: Extents::default(),
+            known: Known::default(),
             mappings: BTreeSet::new(),
         };
         Ok(Arc::new(Self { stores: stores.clone(), koid, kind, state: Ranked::new(Rank::Vmo, state) }))

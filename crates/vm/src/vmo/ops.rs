@@ -76,12 +76,14 @@ impl Vmo {
                 let mut state = self.lock();
                 self.ensure_extents(&mut state, VmoRange::from_bounds(at, range.end()))?;
                 let left = VmoRange::from_bounds(at, range.end()).intersect(state.whole());
-                left.and_then(|left| state.extents.places(left).next().map(|p| (p.range, p.window.clone(), p.at)))
+                let place = left.and_then(|left| state.extents.places(left).next());
+                place.map(|place| (place.range, place.window.clone(), place.at, state.known.frees()))
             };
-            let Some((part, window, from)) = next else { return Ok(()) };
+            let Some((part, window, from, frees)) = next else { return Ok(()) };
             let result = self.host().commit(window.store(), window.part(from, part.len()), None);
             window.settle(from + part.len());
             result.map_err(status)?;
+            self.note_committed(part, frees);
             at = part.end();
         }
         Ok(())
@@ -108,6 +110,7 @@ impl Vmo {
 
     fn free(&self, state: &mut State, range: VmoRange) -> Result<(), Status> {
         let Some(range) = range.intersect(state.whole()) else { return Ok(()) };
+        state.known.forget(range);
         for place in state.extents.places(range) {
             let part = place.window.part(place.at, place.range.len());
             self.host().punch(place.window.store(), part).map_err(status)?;
@@ -180,15 +183,58 @@ impl Vmo {
         }
     }
 
-    /// The committed runs of `range`, as far as it is inside, as places in stores.
+    /// Frees counted so far, for [`Vmo::note_committed`].
+    pub(crate) fn frees(&self) -> u64 {
+        self.lock().known.frees()
+    }
+
+    /// `range` has been committed without the lock; true still if nothing was freed since `frees` was read.
+    pub(crate) fn note_committed(&self, range: VmoRange, frees: u64) {
+        let mut state = self.lock();
+        if state.known.frees() == frees {
+            state.known.note(range);
+        }
+    }
+
+    /// The committed runs of `range`, as far as it is inside, lowest first. Runs may touch.
     pub(crate) fn committed_in(
         &self,
-        state: &State,
+        state: &mut State,
         range: VmoRange,
         sink: &mut dyn FnMut(VmoRange),
     ) -> Result<(), Status> {
         let Some(range) = range.intersect(state.whole()) else { return Ok(()) };
-        for place in state.extents.places(range) {
+        let mut learned = Vec::new();
+        let mut at = range.start();
+        for known in state.known.parts(range) {
+            self.ask_committed(state, at, known.start(), &mut |run| {
+                learned.push(run);
+                sink(run);
+            })?;
+            sink(known);
+            at = known.end();
+        }
+        self.ask_committed(state, at, range.end(), &mut |run| {
+            learned.push(run);
+            sink(run);
+        })?;
+        for run in learned {
+            state.known.note(run);
+        }
+        Ok(())
+    }
+
+    pub(super) fn ask_committed(
+        &self,
+        state: &State,
+        start: u64,
+        end: u64,
+        sink: &mut dyn FnMut(VmoRange),
+    ) -> Result<(), Status> {
+        if start == end {
+            return Ok(());
+        }
+        for place in state.extents.places(VmoRange::from_bounds(start, end)) {
             let part = place.window.part(place.at, place.range.len());
             let mut found = |run: StoreRange| {
                 let start = place.range.start() + (run.start() - part.start());

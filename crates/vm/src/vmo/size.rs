@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use zxvm_host::addr;
+use zxvm_host::{VmoRange, addr};
 use zxvm_types::Status;
 
 use super::{MAX_SIZE, State, Vmo};
@@ -43,6 +43,7 @@ impl Vmo {
             self.zero_locked(state, size, rounded)?;
         }
         let gone = if rounded < old {
+            state.known.forget(VmoRange::from_bounds(rounded, old));
             let host = self.host();
             state.extents.truncate(rounded, |window, at, len| host.punch(window.store(), window.part(at, len)).is_ok())
         } else {

@@ -1,0 +1,93 @@
+//! The engine itself, tried out: what it got, and whether a VMO can be made, mapped, committed and given back.
+
+use std::fs;
+
+use zerocopy::{FromZeros, IntoBytes};
+use zxvm_host::PAGE_SIZE;
+use zxvm_host::linux::probe;
+use zxvm_syscall::{Config, Kernel};
+use zxvm_types::*;
+
+use super::{Finding, State};
+use crate::procfs::signal_set;
+use crate::table::size;
+
+/// All about the engine. Without `has_stores` it can be started, but nothing can be put into a VMO.
+pub fn findings(has_stores: bool) -> Vec<Finding> {
+    let kernel = match Kernel::current() {
+        Ok(kernel) => kernel,
+        Err(status) => {
+            let follows = "It needs /proc, one file descriptor and some address space.";
+            return vec![Finding::new("start", State::Missing, format!("it ended with {status}"), follows).blocks()];
+        }
+    };
+    let mut findings = vec![root(kernel)];
+    if has_stores {
+        findings.push(trial(kernel));
+    }
+    findings.push(bad_addresses());
+    findings
+}
+
+fn root(kernel: &Kernel) -> Finding {
+    let mut info = zx_info_vmar_t::new_zeroed();
+    let none = || None::<&mut usize>;
+    let subject = "root VMAR";
+    match kernel.object_get_info(kernel.vmar_root_self(), ZX_INFO_VMAR, info.as_mut_bytes().into(), none(), none()) {
+        Err(status) => Finding::new(subject, State::Missing, status.to_string(), "Nothing can be mapped.").blocks(),
+        Ok(()) => {
+            let (got, wanted) = (info.len as u64, Config::default().root_len);
+            let (state, follows) = if got < wanted {
+                (
+                    State::Limited,
+                    format!("Less than {}: placement is less random, large alignments may not fit.", size(wanted)),
+                )
+            } else {
+                (State::Ok, "Room for mappings; takes no memory by itself.".to_owned())
+            };
+            Finding::new(subject, state, size(got), follows)
+        }
+    }
+}
+
+fn trial(kernel: &Kernel) -> Finding {
+    let (state, found, follows) = match try_out(kernel) {
+        Ok(()) => (State::Ok, "works".to_owned(), "A VMO was made, mapped, committed and freed."),
+        Err((call, status)) => (State::Missing, format!("{call}: {status}"), "No VMO can be used."),
+    };
+    Finding::new("a small trial", state, found, follows).blocks()
+}
+
+fn try_out(kernel: &Kernel) -> Result<(), (&'static str, Status)> {
+    let in_call = |call| move |status| (call, status);
+    let (len, root) = (16 * PAGE_SIZE as usize, kernel.vmar_root_self());
+    let (mut vmo, mut addr) = (ZX_HANDLE_INVALID, 0);
+    kernel.vmo_create(len as u64, 0, &mut vmo).map_err(in_call("zx_vmo_create"))?;
+    let options = ZX_VM_PERM_READ | ZX_VM_PERM_WRITE;
+    kernel.vmar_map(root, options, 0, vmo, 0, len, &mut addr).map_err(in_call("zx_vmar_map"))?;
+    for (call, op) in [("COMMIT", ZX_VMAR_OP_COMMIT), ("DECOMMIT", ZX_VMAR_OP_DECOMMIT)] {
+        kernel.vmar_op_range(root, op, addr, len, 0, 0).map_err(in_call(call))?;
+    }
+    kernel.vmar_unmap(root, addr, len).map_err(in_call("zx_vmar_unmap"))?;
+    kernel.handle_close(vmo).map_err(in_call("zx_handle_close"))
+}
+
+/// A set of signals has number n as bit n - 1.
+const SIGBUS: u64 = 1 << (7 - 1);
+const SIGSEGV: u64 = 1 << (11 - 1);
+
+fn bad_addresses() -> Finding {
+    let subject = "bad addresses";
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let has = |set, signals: u64| signal_set(&status, set).is_some_and(|set| set & signals != 0);
+    if has("SigBlk", SIGSEGV | SIGBUS) {
+        let follows = "Whoever started this program blocks it. A bad buffer ends the process.";
+        return Finding::new(subject, State::Limited, "SIGSEGV or SIGBUS is blocked", follows);
+    }
+    if probe::survives_bad_address() {
+        let follows = "Errors, not crashes. SIGSEGV handlers set later must chain.";
+        Finding::new(subject, State::Ok, "reported", follows)
+    } else {
+        Finding::new(subject, State::Limited, "not reported", "A bad buffer may end the process.")
+    }
+}
