@@ -15,7 +15,7 @@ use zxvm_host::{HostResult, PAGE_SIZE, VmoRange};
 use crate::store::Window;
 
 /// A VMO can be larger than a store. It is cut at multiples of this; a window covers at most one piece.
-const SEGMENT: u64 = 1 << 40;
+pub const SEGMENT: u64 = 1 << 40;
 
 #[derive(Debug, Default)]
 pub struct Extents {

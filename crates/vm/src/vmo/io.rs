@@ -9,6 +9,7 @@ use zxvm_host::user::{UserRef, UserSlice};
 use zxvm_host::{HostError, PAGE_SIZE, VmoRange, addr};
 use zxvm_types::Status;
 
+use super::extents::SEGMENT;
 use super::{CachePolicy, Vmo};
 use crate::error;
 use crate::lock::assert_none_held;
@@ -128,11 +129,15 @@ impl Vmo {
         if at == end {
             return Ok(None);
         }
-        let range = VmoRange::from_bounds(addr::round_down(at), addr::round_up(end).expect("inside the VMO"));
+        let first = addr::round_down(at);
+        let last = addr::round_up(end).expect("inside the VMO").min(first.saturating_add(SEGMENT));
+        let range = VmoRange::from_bounds(first, last);
         if direction == Direction::Write {
             self.ensure_extents(&mut state, range)?;
         }
-        let Some(place) = state.extents.places(range).next() else { return Ok(Some(Run::Zero { len: end - at })) };
+        let Some(place) = state.extents.places(range).next() else {
+            return Ok(Some(Run::Zero { len: last.min(end) - at }));
+        };
         if place.range.start() > at {
             return Ok(Some(Run::Zero { len: place.range.start() - at }));
         }

@@ -4,6 +4,7 @@ use zxvm_host::user::UserRef;
 use zxvm_host::{PAGE_SIZE, StoreRange, VmoRange, addr};
 use zxvm_types::Status;
 
+use super::extents::SEGMENT;
 use super::{CachePolicy, State, Vmo};
 use crate::error::status;
 use crate::store::Window;
@@ -40,7 +41,8 @@ impl Vmo {
         match op {
             VmoOp::Commit => {
                 let range = self.widen(offset, len)?;
-                self.commit(range)
+                // Nothing in the middle of a page is still nothing.
+                if len == 0 { Ok(()) } else { self.commit(range) }
             }
             VmoOp::Decommit => {
                 if len == 0 || VmoRange::new(offset, len).is_err() {
@@ -74,8 +76,10 @@ impl Vmo {
         while at < range.end() {
             let next = {
                 let mut state = self.lock();
-                self.ensure_extents(&mut state, VmoRange::from_bounds(at, range.end()))?;
-                let left = VmoRange::from_bounds(at, range.end()).intersect(state.whole());
+                // Not more than is committed next: a range may be nearly as long as 2^64.
+                let step = VmoRange::from_bounds(at, range.end().min(at.saturating_add(SEGMENT)));
+                self.ensure_extents(&mut state, step)?;
+                let left = step.intersect(state.whole());
                 let place = left.and_then(|left| state.extents.places(left).next());
                 place.map(|place| (place.range, place.window.clone(), place.at, state.known.frees()))
             };

@@ -1,0 +1,140 @@
+//! `zx_vmar_op_range`: vmar.md §9; and the walk that it shares with protect.
+
+use std::ops::Range;
+
+use zxvm_types::*;
+
+use super::{Model, ObjectId, What};
+use crate::op::OpRange;
+use crate::{PAGE, pages_up};
+
+/// What a mapping and a range of addresses have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub parent: ObjectId,
+    pub addr: u64,
+    pub len: u64,
+    pub vmo: ObjectId,
+    pub offset: u64,
+    pub can: u32,
+    pub ends_with_stream: bool,
+    pub prot: Vec<u32>,
+}
+
+impl Model {
+    /// The mappings in the range, lowest first, sub-VMARs entered.
+    pub(super) fn pieces(&self, vmar: ObjectId, range: &Range<u64>) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for child in self.vmar_of(vmar).children.iter().filter(|child| child.overlaps(range)) {
+            match &child.what {
+                What::Vmar(inner) => pieces.append(&mut self.pieces(*inner, range)),
+                What::Mapping(_) => {
+                    let part = child.part(child.base.max(range.start)..child.end().min(range.end));
+                    let What::Mapping(mapping) = part.what else { panic!("a part of a mapping is one") };
+                    pieces.push(Piece {
+                        parent: vmar,
+                        addr: part.base,
+                        len: part.len,
+                        vmo: mapping.vmo,
+                        offset: mapping.offset,
+                        can: mapping.can,
+                        ends_with_stream: mapping.ends_with_stream,
+                        prot: mapping.prot,
+                    });
+                }
+            }
+        }
+        pieces
+    }
+
+    pub(super) fn vmar_op_range(&mut self, args: OpRange) -> Result<(), Status> {
+        let OpRange { vmar, op, addr, size, buffer, buffer_size } = args;
+        let needs = match op {
+            ZX_VMAR_OP_COMMIT | ZX_VMAR_OP_DECOMMIT | ZX_VMAR_OP_ZERO => ZX_RIGHT_WRITE,
+            ZX_VMAR_OP_PREFETCH => ZX_RIGHT_READ,
+            _ => 0,
+        };
+        let (vmar, rights) = self.vmar(vmar, needs)?;
+        let known = [
+            ZX_VMAR_OP_COMMIT,
+            ZX_VMAR_OP_DECOMMIT,
+            ZX_VMAR_OP_MAP_RANGE,
+            ZX_VMAR_OP_ZERO,
+            ZX_VMAR_OP_DONT_NEED,
+            ZX_VMAR_OP_ALWAYS_NEED,
+            ZX_VMAR_OP_PREFETCH,
+        ];
+        if !known.contains(&op) {
+            return Err(Status::INVALID_ARGS);
+        }
+        if buffer != 0 || buffer_size != 0 {
+            return Err(Status::INVALID_ARGS);
+        }
+        let size = pages_up(size).filter(|&size| size != 0).ok_or(Status::INVALID_ARGS)?;
+        if !addr.is_multiple_of(PAGE) {
+            return Err(Status::INVALID_ARGS);
+        }
+        let region = self.vmar_of(vmar);
+        let range = region.range(addr, size).ok_or(Status::OUT_OF_RANGE)?;
+        if !region.alive {
+            return Err(Status::BAD_STATE);
+        }
+        let own_only = matches!(op, ZX_VMAR_OP_COMMIT | ZX_VMAR_OP_DECOMMIT | ZX_VMAR_OP_PREFETCH);
+        let mut reached = range.start;
+        for piece in self.pieces(vmar, &range) {
+            if piece.addr != reached {
+                return Err(Status::BAD_STATE);
+            }
+            if piece.parent != vmar && (own_only || rights & ZX_RIGHT_OP_CHILDREN == 0) {
+                return Err(Status::INVALID_ARGS);
+            }
+            let end = piece.offset + piece.len;
+            if piece.ends_with_stream && end > self.stream_end(piece.vmo) {
+                return Err(Status::OUT_OF_RANGE);
+            }
+            let can = match op {
+                ZX_VMAR_OP_COMMIT | ZX_VMAR_OP_DECOMMIT | ZX_VMAR_OP_ZERO => ZX_VM_PERM_WRITE,
+                ZX_VMAR_OP_PREFETCH => ZX_VM_PERM_READ,
+                _ => 0,
+            };
+            if can & !piece.can != 0 {
+                return Err(Status::ACCESS_DENIED);
+            }
+            let vmo = self.vmo_mut(piece.vmo);
+            match op {
+                ZX_VMAR_OP_COMMIT => vmo.commit(piece.offset, piece.len)?,
+                ZX_VMAR_OP_DECOMMIT => vmo.decommit(piece.offset, piece.len)?,
+                ZX_VMAR_OP_ZERO => vmo.zero(piece.offset, piece.len)?,
+                ZX_VMAR_OP_PREFETCH => vmo.prefetch(piece.offset, piece.len)?,
+                _ => {}
+            }
+            reached += piece.len;
+        }
+        if reached != range.end {
+            return Err(Status::BAD_STATE);
+        }
+        Ok(())
+    }
+
+    /// The first offset that a mapping which ends with the stream does not show, if the VMO reaches so far.
+    pub(super) fn stream_end(&self, vmo: ObjectId) -> u64 {
+        pages_up(self.vmo_of(vmo).stream_size).unwrap_or(u64::MAX)
+    }
+
+    /// Addresses of the pages in the range that have to have a page-table entry after an operation that makes them:
+    /// those that are committed and allow an access.
+    pub fn entered(&self, range: &Range<u64>) -> Vec<u64> {
+        let mut pages = Vec::new();
+        for piece in self.pieces(self.root, range) {
+            for (index, &prot) in piece.prot.iter().enumerate() {
+                let at = index as u64 * PAGE;
+                let vmo = self.vmo_of(piece.vmo);
+                let shown = !piece.ends_with_stream || piece.offset + at < self.stream_end(piece.vmo);
+                if prot != 0 && shown && vmo.pages.get(piece.offset + at).is_some() {
+                    pages.push(piece.addr + at);
+                }
+            }
+        }
+        pages
+    }
+}

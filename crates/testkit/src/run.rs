@@ -1,0 +1,258 @@
+//! A run: engine and model side by side, step after step.
+//!
+//! 1. After every step the outcomes are equal, the engine's audit passes, and one VMO, chosen at random, is the same on
+//!    both sides down to the byte. At every sixteenth step everything is.
+//! 2. When a run fails, it prints its seed, the number of the step and the steps that led there.
+//! 3. At the end everything is closed, and what was used is given back.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use zerocopy::IntoBytes;
+use zxvm_host::AddrRange;
+use zxvm_host::linux::install_fault_recovery;
+use zxvm_syscall::Kernel;
+use zxvm_syscall::user::UserSlice;
+use zxvm_types::*;
+
+use crate::PAGE;
+use crate::cpu::Cpu;
+use crate::engine;
+use crate::generate::Generator;
+use crate::model::{Kind, Model, ObjectId};
+use crate::op::{Buffer, Op, Outcome};
+
+/// Bytes in the root VMAR of a run: small, so that things meet.
+pub const ROOT_LEN: u64 = 64 << 20;
+
+/// How many steps a failed run shows.
+const SHOWN: usize = 60;
+
+/// The seed of a run: what `ZXVM_MODEL_SEED` says, else `default`.
+///
+/// # Panics
+/// If the variable is not a number.
+pub fn seed_or(default: u64) -> u64 {
+    variable("ZXVM_MODEL_SEED").unwrap_or(default)
+}
+
+/// The length of a run: what `ZXVM_MODEL_STEPS` says, else `default`.
+///
+/// # Panics
+/// If the variable is not a number.
+pub fn steps_or(default: u64) -> u64 {
+    variable("ZXVM_MODEL_STEPS").unwrap_or(default)
+}
+
+/// A seed that is different every time.
+pub fn seed_of_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64)
+}
+
+fn variable(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|error| panic!("{name}={value}: {error}")))
+}
+
+/// Tells how to repeat a run that panics.
+struct Story {
+    seed: u64,
+    step: u64,
+    past: VecDeque<(Op, Outcome)>,
+    now: Option<Op>,
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for (index, (op, outcome)) in self.past.iter().enumerate() {
+            let step = self.step - (self.past.len() - index) as u64;
+            eprintln!("step {step}: {op:x?} -> {:?} {:x?} {:x?}", outcome.status, outcome.made, outcome.numbers);
+        }
+        eprintln!("failed at seed {}, step {}: {:x?}", self.seed, self.step, self.now);
+    }
+}
+
+/// How often which call ended how.
+pub type Tally = BTreeMap<(&'static str, Status), u64>;
+
+/// Does `steps` steps on a fresh engine, and closes everything.
+///
+/// # Panics
+/// Where engine and model differ.
+pub fn run(kernel: &Kernel, cpu: &dyn Cpu, seed: u64, steps: u64) -> Tally {
+    // Some buffers are not there.
+    install_fault_recovery();
+    let mut pair = Pair { kernel, cpu, model: Model::new(engine::birth(kernel)) };
+    let mut generator = Generator::new(seed, cpu.is_real());
+    let mut tally = Tally::new();
+    let mut story = Story { seed, step: 0, past: VecDeque::new(), now: None };
+    for step in 0..steps {
+        story.step = step;
+        let op = generator.next(&pair.model);
+        story.now = Some(op.clone());
+        let outcome = pair.step(&op);
+        kernel.audit();
+        pair.settle(&op, outcome.status);
+        pair.compare_entries(&op, &outcome);
+        match step % 16 {
+            15 => pair.compare_all(),
+            _ => pair.compare_some(step),
+        }
+        *tally.entry((op.name(), outcome.status)).or_default() += 1;
+        story.past.push_back((op, outcome));
+        if story.past.len() > SHOWN {
+            story.past.pop_front();
+        }
+    }
+    story.now = None;
+    pair.close_all();
+    kernel.audit();
+    tally
+}
+
+/// Engine and model.
+struct Pair<'a> {
+    kernel: &'a Kernel,
+    cpu: &'a dyn Cpu,
+    model: Model,
+}
+
+impl Pair<'_> {
+    fn step(&mut self, op: &Op) -> Outcome {
+        let got = engine::apply(self.kernel, self.cpu, op);
+        let expected = self.model.apply(op, &got);
+        if got != expected {
+            let at = got.bytes.iter().zip(&expected.bytes).position(|(a, b)| a != b);
+            let about = |outcome: &Outcome| {
+                let near = at.map(|at| outcome.bytes[at..outcome.bytes.len().min(at + 16)].to_vec());
+                format!("{:?} {:x?} {:x?} {near:x?}", outcome.status, outcome.made, outcome.numbers)
+            };
+            panic!("{op:x?}\nbytes differ from {at:?} on\n engine {}\n model  {}", about(&got), about(&expected));
+        }
+        got
+    }
+
+    /// Takes over what a call that failed half way has committed. A write whose buffer faults may have committed the page
+    /// that it was about to fill: the specification leaves it open, and Linux versions differ. A COMMIT that runs out of
+    /// memory keeps what it has, lowest pages first.
+    fn settle(&mut self, op: &Op, status: Status) {
+        let (handle, offset, pages_max) = match *op {
+            Op::VmoWrite { vmo, buffer: Buffer::Null | Buffer::At(_), offset, .. } => (vmo, offset, 1),
+            Op::VmoOpRange { vmo, op: ZX_VMO_OP_COMMIT, offset, .. } if status == Status::NO_MEMORY => {
+                (vmo, offset, u64::MAX)
+            }
+            _ => return,
+        };
+        if status == Status::OK {
+            return;
+        }
+        let Some((_, found)) = self.model.handles().find(|&(value, _)| value == handle) else { return };
+        if !matches!(self.model.object(found.object).kind, Kind::Vmo(_)) {
+            return;
+        }
+        let info: zx_info_vmo_t = engine::record(self.kernel, handle, ZX_INFO_VMO).expect("a VMO's record");
+        let mut at = offset;
+        for _ in 0..pages_max {
+            let known = self.model.vmo_of(found.object);
+            if known.pages.committed(0, known.size) >= info.committed_bytes || at >= known.size {
+                break;
+            }
+            self.model.adopt_commit(found.object, at);
+            at += PAGE;
+        }
+    }
+
+    /// An operation that makes page-table entries has made them.
+    fn compare_entries(&self, op: &Op, outcome: &Outcome) {
+        let (addr, len) = match op {
+            Op::VmarOpRange(args) => match args.op {
+                ZX_VMAR_OP_COMMIT | ZX_VMAR_OP_MAP_RANGE | ZX_VMAR_OP_ALWAYS_NEED | ZX_VMAR_OP_PREFETCH => {
+                    (args.addr, args.size)
+                }
+                _ => return,
+            },
+            Op::VmarMap(args) if args.options & ZX_VM_MAP_RANGE != 0 => (outcome.numbers[0], args.len),
+            _ => return,
+        };
+        if outcome.status != Status::OK {
+            return;
+        }
+        let len = len.next_multiple_of(PAGE);
+        let range = AddrRange::from_bounds(addr, addr + len);
+        let mut absent = Vec::new();
+        self.kernel.host().absent_runs(range, &mut |run| absent.push(run)).expect("reading the page tables");
+        for page in self.model.entered(&(addr..addr + len)) {
+            let missing = absent.iter().any(|run| (run.start()..run.end()).contains(&page));
+            assert!(!missing, "no page-table entry for the committed page at {page:#x}");
+        }
+    }
+
+    fn compare_some(&mut self, step: u64) {
+        let vmos = self.vmos();
+        if let Some(&(id, handle)) = vmos.get(step as usize % vmos.len().max(1)) {
+            self.compare_vmo(id, handle);
+        }
+    }
+
+    fn compare_all(&mut self) {
+        for (id, handle) in self.vmos() {
+            self.compare_vmo(id, handle);
+        }
+        self.step(&Op::ObjectGetInfo {
+            handle: self.kernel.process_self(),
+            topic: ZX_INFO_PROCESS_MAPS,
+            len: 200 * size_of::<zx_info_maps_t>(),
+        });
+    }
+
+    /// Every VMO that has a handle, with one.
+    fn vmos(&self) -> Vec<(ObjectId, zx_handle_t)> {
+        let mut vmos: Vec<_> = self
+            .model
+            .handles()
+            .filter(|(_, handle)| matches!(self.model.object(handle.object).kind, Kind::Vmo(_)))
+            .map(|(value, handle)| (handle.object, value))
+            .collect();
+        vmos.sort_unstable();
+        vmos.dedup_by_key(|(id, _)| *id);
+        vmos
+    }
+
+    fn compare_vmo(&mut self, id: ObjectId, handle: zx_handle_t) {
+        let len = size_of::<zx_info_vmo_t>();
+        self.step(&Op::ObjectGetInfo { handle, topic: ZX_INFO_VMO, len });
+        let vmo = self.model.vmo_of(id);
+        let mut offsets: Vec<_> = vmo.pages.offsets().collect();
+        // And some that are absent, or were.
+        offsets.extend((0..vmo.size.min(10 * PAGE)).step_by(PAGE as usize));
+        offsets.extend(vmo.size.checked_sub(PAGE));
+        let mut bytes = [0; PAGE as usize];
+        for offset in offsets {
+            match self.kernel.vmo_read(handle, UserSlice::from(&mut bytes[..]), offset) {
+                Ok(()) => {}
+                // This handle does not let us look, or nothing does.
+                Err(Status::ACCESS_DENIED | Status::BAD_STATE) => return,
+                Err(status) => panic!("reading VMO {id:?} at {offset:#x}: {status}"),
+            }
+            let expected = vmo.pages.get(offset).unwrap_or(&[0; PAGE as usize]);
+            if bytes.as_bytes() != expected.as_bytes() {
+                let at = bytes.iter().zip(expected).position(|(a, b)| a != b).expect("they differ");
+                panic!("VMO {id:?} at {offset:#x} + {at:#x}: {:x?}, not {:x?}", &bytes[at..][..1], &expected[at..][..1]);
+            }
+        }
+    }
+
+    fn close_all(&mut self) {
+        let root = self.model.vmar_of(self.model.root());
+        self.step(&Op::VmarUnmap { vmar: self.kernel.vmar_root_self(), addr: root.base, len: root.len });
+        let born = self.model.born();
+        let handles = self.model.handles().map(|(value, _)| value).filter(|value| !born.contains(value)).collect();
+        self.step(&Op::HandleCloseMany { handles });
+        let left: Vec<_> = self.model.objects().map(|(id, object)| (id, object.koid)).collect();
+        assert_eq!(left.len(), 2, "left beside the process and the root VMAR: {left:?}");
+        self.compare_all();
+    }
+}

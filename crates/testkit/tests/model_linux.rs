@@ -1,0 +1,39 @@
+//! The engine on Linux itself, against the model.
+//!
+//! `ZXVM_MODEL_SEED` and `ZXVM_MODEL_STEPS` repeat or lengthen a run.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use zxvm_host::linux::LinuxHost;
+use zxvm_syscall::{Config, Kernel};
+use zxvm_testkit::cpu::Native;
+use zxvm_testkit::run::{ROOT_LEN, run, seed_of_now, seed_or, steps_or};
+
+fn on_linux(seed: u64, steps: u64) {
+    // Audits read the list of this process's mappings, which is only whole while nobody else changes a neighbour.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let host = Arc::new(LinuxHost::new().unwrap());
+    let kernel = Kernel::new(host, Config { root_len: ROOT_LEN, seed }).unwrap();
+    run(&kernel, &Native, seed, steps);
+}
+
+#[test]
+fn one_long_run() {
+    on_linux(seed_or(1), steps_or(30_000));
+}
+
+/// The early life of an engine, many times.
+#[test]
+fn short_runs() {
+    for seed in 200..220 {
+        on_linux(seed_or(seed), steps_or(1_000));
+    }
+}
+
+#[test]
+fn a_run_like_no_other() {
+    let seed = seed_or(seed_of_now());
+    eprintln!("seed {seed}");
+    on_linux(seed, steps_or(10_000));
+}

@@ -1,0 +1,49 @@
+//! What was once wrong. Each test's first lines tell the story.
+
+use std::sync::Arc;
+
+use zxvm_host::sim::{SimConfig, SimHost};
+use zxvm_syscall::user::UserSlice;
+use zxvm_syscall::{Config, Kernel};
+use zxvm_testkit::engine::record;
+use zxvm_types::*;
+
+const PAGE: u64 = 4096;
+
+fn kernel() -> Kernel {
+    let sim = Arc::new(SimHost::new(SimConfig::default()));
+    Kernel::new(sim, Config { root_len: 64 << 20, seed: 1 }).unwrap()
+}
+
+fn vmo(kernel: &Kernel, size: u64, options: u32) -> zx_handle_t {
+    let mut vmo = ZX_HANDLE_INVALID;
+    kernel.vmo_create(size, options, &mut vmo).unwrap();
+    vmo
+}
+
+fn op_range(kernel: &Kernel, vmo: zx_handle_t, op: u32, offset: u64, size: u64) -> Result<(), Status> {
+    kernel.vmo_op_range(vmo, op, offset, size, UserSlice::from(&mut [][..]))
+}
+
+/// COMMIT of nothing in the middle of a page was rounded to the whole page, and committed it. A range without bytes has no
+/// pages (vmo.md §7: zero length is OK, and every page *of the range* is committed).
+#[test]
+fn committing_nothing_commits_nothing() {
+    let kernel = kernel();
+    let vmo = vmo(&kernel, 4 * PAGE, 0);
+    op_range(&kernel, vmo, ZX_VMO_OP_COMMIT, PAGE + 100, 0).unwrap();
+    let info: zx_info_vmo_t = record(&kernel, vmo, ZX_INFO_VMO).unwrap();
+    assert_eq!((info.committed_bytes, info.metadata_bytes), (0, 0));
+}
+
+/// COMMIT of an unbounded VMO made a description of each of its 2^24 parts, for minutes and with gigabytes of memory,
+/// before it found that the first part alone was too much.
+#[test]
+fn a_commit_that_is_far_too_large_is_refused_at_once() {
+    let kernel = kernel();
+    let vmo = vmo(&kernel, 0, ZX_VMO_UNBOUNDED);
+    assert_eq!(op_range(&kernel, vmo, ZX_VMO_OP_COMMIT, 0, 1 << 52), Err(Status::NO_MEMORY));
+    let info: zx_info_vmo_t = record(&kernel, vmo, ZX_INFO_VMO).unwrap();
+    assert_eq!(info.committed_bytes, 0);
+    assert!(info.metadata_bytes < 64 << 10, "{} bytes to describe nothing", info.metadata_bytes);
+}
