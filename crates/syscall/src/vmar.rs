@@ -131,7 +131,7 @@ impl Kernel {
             populate: options.has(ZX_VM_MAP_RANGE),
         })?;
         addr.put(range.addr()).map_err(|fault| {
-            let _ = vmar.vmar().unmap(range.start(), range.len(), false);
+            vmar.vmar().take_away(range);
             invalid_args(fault)
         })
     }

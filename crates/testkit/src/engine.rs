@@ -184,9 +184,7 @@ pub fn apply(kernel: &Kernel, cpu: &dyn Cpu, op: &Op) -> Outcome {
             kernel.vmo_op_range(vmo, op, offset, size, UserSlice::from(&mut bytes[..]))
         }
         Op::VmoSetCachePolicy { vmo, policy } => kernel.vmo_set_cache_policy(vmo, policy),
-        Op::VmoReplaceAsExecutable { vmo, vmex, lost } => {
-            kernel.vmo_replace_as_executable(vmo, vmex, lost.only(first))
-        }
+        Op::VmoReplaceAsExecutable { vmo, vmex, lost } => kernel.vmo_replace_as_executable(vmo, vmex, lost.only(first)),
         Op::VmarAllocate(Allocate { parent, options, offset, size, lost }) => kernel.vmar_allocate(
             parent,
             options,
@@ -200,9 +198,7 @@ pub fn apply(kernel: &Kernel, cpu: &dyn Cpu, op: &Op) -> Outcome {
             kernel.vmar_map(vmar, options, at, vmo, vmo_offset, len, lost.only(&mut addr))
         }
         Op::VmarUnmap { vmar, addr, len } => kernel.vmar_unmap(vmar, addr as usize, len as usize),
-        Op::VmarProtect { vmar, options, addr, len } => {
-            kernel.vmar_protect(vmar, options, addr as usize, len as usize)
-        }
+        Op::VmarProtect { vmar, options, addr, len } => kernel.vmar_protect(vmar, options, addr as usize, len as usize),
         Op::VmarDestroy { vmar } => kernel.vmar_destroy(vmar),
         Op::VmarOpRange(OpRange { vmar, op, addr, size, buffer, buffer_size }) => {
             kernel.vmar_op_range(vmar, op, addr as usize, size as usize, buffer as usize, buffer_size as usize)

@@ -190,7 +190,7 @@ impl Generator {
     fn handle(&mut self, model: &Model, want: Want) -> zx_handle_t {
         match self.rng.u32(0..32) {
             0 => return self.bad_handle(),
-            1 => return self.any(model.handles()).map_or(0, |(value, _)| value),
+            1..3 => return self.any(model.handles()).map_or(0, |(value, _)| value),
             _ => {}
         }
         let suits = |id: ObjectId| match (&model.object(id).kind, want) {
@@ -201,7 +201,7 @@ impl Generator {
         };
         let alive = |id| !matches!(&model.object(id).kind, Kind::Vmar(vmar) if !vmar.alive);
         let all = model.handles().filter(|(_, handle)| suits(handle.object));
-        let found = if self.one_in(12) { self.any(all) } else { self.any(all.filter(|(_, h)| alive(h.object))) };
+        let found = if self.one_in(6) { self.any(all) } else { self.any(all.filter(|(_, h)| alive(h.object))) };
         found.map_or(0, |(value, _)| value)
     }
 
@@ -219,7 +219,7 @@ impl Generator {
         match self.rng.u32(0..10) {
             0..5 => ZX_RIGHT_SAME_RIGHTS,
             5..8 => held & !(1 << self.rng.u32(0..25)) & !(1 << self.rng.u32(0..25)),
-            8 => held & self.rng.u32(..),
+            8 => held & self.rng.u32(..) & self.rng.u32(..),
             _ => held | 1 << self.rng.u32(0..32),
         }
     }
@@ -273,7 +273,7 @@ impl Generator {
     }
 
     fn get_property(&mut self, model: &Model) -> Op {
-        let want = if self.one_in(8) { Want::Any } else { Want::Vmo };
+        let want = if self.one_in(4) { Want::Any } else { Want::Vmo };
         let handle = self.handle(model, want);
         let (property, whole) = self.property();
         let len = match self.rng.u32(0..8) {
@@ -286,7 +286,7 @@ impl Generator {
     }
 
     fn set_property(&mut self, model: &Model) -> Op {
-        let want = if self.one_in(8) { Want::Any } else { Want::Vmo };
+        let want = if self.one_in(4) { Want::Any } else { Want::Vmo };
         let handle = self.handle(model, want);
         let (property, _) = self.property();
         let mut value = match property {
@@ -330,7 +330,8 @@ impl Generator {
 
     /// An offset that is worth trying: near what is there, near the ends, near where Linux stops.
     fn offset_in_vmo(&mut self, model: &Model, handle: zx_handle_t) -> u64 {
-        let vmo = model.handles().find(|&(value, _)| value == handle).map(|(_, handle)| &model.object(handle.object).kind);
+        let vmo =
+            model.handles().find(|&(value, _)| value == handle).map(|(_, handle)| &model.object(handle.object).kind);
         let Some(Kind::Vmo(vmo)) = vmo else { return self.rng.u64(0..4 * PAGE) };
         let size = vmo.size;
         match self.rng.u32(0..24) {
@@ -404,7 +405,8 @@ impl Generator {
             handle.and_then(|id| if let Kind::Vmo(vmo) = &model.object(id).kind { Some(vmo) } else { None })
         };
         if matches!(op, ZX_VMO_OP_LOCK | ZX_VMO_OP_UNLOCK | ZX_VMO_OP_TRY_LOCK) && !self.one_in(6) {
-            let lockable = model.handles().map(|(value, _)| value).filter(|&h| object(h).is_some_and(|v| v.discardable));
+            let lockable =
+                model.handles().map(|(value, _)| value).filter(|&h| object(h).is_some_and(|v| v.discardable));
             vmo = self.any(lockable).unwrap_or(vmo);
             if let Some(found) = object(vmo).filter(|_| !self.one_in(8)) {
                 return Op::VmoOpRange { vmo, op, offset: 0, size: found.size, buffer_size };
@@ -418,8 +420,10 @@ impl Generator {
             _ => object(vmo).map_or(PAGE, |vmo| vmo.size.saturating_sub(offset)),
         };
         if op == ZX_VMO_OP_COMMIT && size > 300 * PAGE {
-            // So much that no machine has it, or so little that every one has.
-            size = if size >= MORE_THAN_MEMORY { MORE_THAN_MEMORY } else { 300 * PAGE };
+            // So much that no machine has it, or so little that every one has. In between lies what the engine could get
+            // for the room it keeps for growth.
+            let far = object(vmo).is_some_and(|vmo| !vmo.resizable) && size >= MORE_THAN_MEMORY;
+            size = if far { MORE_THAN_MEMORY } else { 300 * PAGE };
         }
         if !self.one_in(4) {
             offset = offset / PAGE * PAGE;
@@ -452,7 +456,8 @@ impl Generator {
             7..10 => (ZX_VM_SPECIFIC, page(&mut self.rng)),
             10..13 => {
                 // Next to something, at its left or its right.
-                let edges = region.children.iter().flat_map(|c| [c.end(), c.base.saturating_sub(size).max(region.base)]);
+                let edges =
+                    region.children.iter().flat_map(|c| [c.end(), c.base.saturating_sub(size).max(region.base)]);
                 (ZX_VM_SPECIFIC, self.any(edges).map_or(0, |edge| edge - region.base))
             }
             13..16 if overwrite => (ZX_VM_SPECIFIC_OVERWRITE, page(&mut self.rng)),

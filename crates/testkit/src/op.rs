@@ -82,45 +82,144 @@ pub struct OpRange {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // the arguments are those of the calls, in their order and under their names
 pub enum Op {
-    HandleClose { handle: zx_handle_t },
-    HandleCloseMany { handles: Vec<zx_handle_t> },
-    HandleDuplicate { handle: zx_handle_t, rights: u32, lost: Lost },
-    HandleReplace { handle: zx_handle_t, rights: u32, lost: Lost },
-    HandleCheckValid { handle: zx_handle_t },
-    ObjectGetInfo { handle: zx_handle_t, topic: u32, len: usize },
+    HandleClose {
+        handle: zx_handle_t,
+    },
+    HandleCloseMany {
+        handles: Vec<zx_handle_t>,
+    },
+    HandleDuplicate {
+        handle: zx_handle_t,
+        rights: u32,
+        lost: Lost,
+    },
+    HandleReplace {
+        handle: zx_handle_t,
+        rights: u32,
+        lost: Lost,
+    },
+    HandleCheckValid {
+        handle: zx_handle_t,
+    },
+    ObjectGetInfo {
+        handle: zx_handle_t,
+        topic: u32,
+        len: usize,
+    },
     /// `len`: none for a NULL buffer.
-    ObjectGetProperty { handle: zx_handle_t, property: u32, len: Option<usize> },
+    ObjectGetProperty {
+        handle: zx_handle_t,
+        property: u32,
+        len: Option<usize>,
+    },
     /// `value`: none for a NULL buffer.
-    ObjectSetProperty { handle: zx_handle_t, property: u32, value: Option<Vec<u8>> },
-    ObjectSignal { handle: zx_handle_t, clear: u32, set: u32 },
-    ObjectSignalPeer { handle: zx_handle_t, clear: u32, set: u32 },
+    ObjectSetProperty {
+        handle: zx_handle_t,
+        property: u32,
+        value: Option<Vec<u8>>,
+    },
+    ObjectSignal {
+        handle: zx_handle_t,
+        clear: u32,
+        set: u32,
+    },
+    ObjectSignalPeer {
+        handle: zx_handle_t,
+        clear: u32,
+        set: u32,
+    },
     /// The deadline is always past.
-    ObjectWaitOne { handle: zx_handle_t, signals: u32 },
+    ObjectWaitOne {
+        handle: zx_handle_t,
+        signals: u32,
+    },
     /// The deadline is always past.
-    ObjectWaitMany { items: Vec<(zx_handle_t, u32)> },
-    EventCreate { options: u32, lost: Lost },
-    EventpairCreate { options: u32, lost: Lost },
-    VmoCreate { size: u64, options: u32, lost: Lost },
-    VmoRead { vmo: zx_handle_t, buffer: Buffer, offset: u64, len: usize },
+    ObjectWaitMany {
+        items: Vec<(zx_handle_t, u32)>,
+    },
+    EventCreate {
+        options: u32,
+        lost: Lost,
+    },
+    EventpairCreate {
+        options: u32,
+        lost: Lost,
+    },
+    VmoCreate {
+        size: u64,
+        options: u32,
+        lost: Lost,
+    },
+    VmoRead {
+        vmo: zx_handle_t,
+        buffer: Buffer,
+        offset: u64,
+        len: usize,
+    },
     /// Writes [`pattern`]`(fill, len)` from memory of the test, else what the buffer holds.
-    VmoWrite { vmo: zx_handle_t, buffer: Buffer, fill: u8, offset: u64, len: usize },
-    VmoGetSize { vmo: zx_handle_t },
-    VmoSetSize { vmo: zx_handle_t, size: u64 },
-    VmoGetStreamSize { vmo: zx_handle_t },
-    VmoSetStreamSize { vmo: zx_handle_t, size: u64 },
-    VmoOpRange { vmo: zx_handle_t, op: u32, offset: u64, size: u64, buffer_size: usize },
-    VmoSetCachePolicy { vmo: zx_handle_t, policy: u32 },
-    VmoReplaceAsExecutable { vmo: zx_handle_t, vmex: zx_handle_t, lost: Lost },
+    VmoWrite {
+        vmo: zx_handle_t,
+        buffer: Buffer,
+        fill: u8,
+        offset: u64,
+        len: usize,
+    },
+    VmoGetSize {
+        vmo: zx_handle_t,
+    },
+    VmoSetSize {
+        vmo: zx_handle_t,
+        size: u64,
+    },
+    VmoGetStreamSize {
+        vmo: zx_handle_t,
+    },
+    VmoSetStreamSize {
+        vmo: zx_handle_t,
+        size: u64,
+    },
+    VmoOpRange {
+        vmo: zx_handle_t,
+        op: u32,
+        offset: u64,
+        size: u64,
+        buffer_size: usize,
+    },
+    VmoSetCachePolicy {
+        vmo: zx_handle_t,
+        policy: u32,
+    },
+    VmoReplaceAsExecutable {
+        vmo: zx_handle_t,
+        vmex: zx_handle_t,
+        lost: Lost,
+    },
     VmarAllocate(Allocate),
     VmarMap(Map),
-    VmarUnmap { vmar: zx_handle_t, addr: u64, len: u64 },
-    VmarProtect { vmar: zx_handle_t, options: u32, addr: u64, len: u64 },
-    VmarDestroy { vmar: zx_handle_t },
+    VmarUnmap {
+        vmar: zx_handle_t,
+        addr: u64,
+        len: u64,
+    },
+    VmarProtect {
+        vmar: zx_handle_t,
+        options: u32,
+        addr: u64,
+        len: u64,
+    },
+    VmarDestroy {
+        vmar: zx_handle_t,
+    },
     VmarOpRange(OpRange),
     /// The processor loads a byte.
-    Load { addr: u64 },
+    Load {
+        addr: u64,
+    },
     /// The processor stores a byte.
-    Store { addr: u64, byte: u8 },
+    Store {
+        addr: u64,
+        byte: u8,
+    },
 }
 
 impl Op {

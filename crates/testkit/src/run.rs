@@ -240,7 +240,11 @@ impl Pair<'_> {
             let expected = vmo.pages.get(offset).unwrap_or(&[0; PAGE as usize]);
             if bytes.as_bytes() != expected.as_bytes() {
                 let at = bytes.iter().zip(expected).position(|(a, b)| a != b).expect("they differ");
-                panic!("VMO {id:?} at {offset:#x} + {at:#x}: {:x?}, not {:x?}", &bytes[at..][..1], &expected[at..][..1]);
+                panic!(
+                    "VMO {id:?} at {offset:#x} + {at:#x}: {:x?}, not {:x?}",
+                    &bytes[at..][..1],
+                    &expected[at..][..1]
+                );
             }
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use zxvm_host::sim::{SimConfig, SimHost};
 use zxvm_syscall::{Config, Kernel};
 use zxvm_testkit::run::{ROOT_LEN, Tally, run, seed_of_now, seed_or, steps_or};
+use zxvm_types::{Status, Status as S};
 
 fn on_sim(seed: u64, steps: u64) -> Tally {
     let sim = Arc::new(SimHost::new(SimConfig::default()));
@@ -19,28 +20,148 @@ fn on_sim(seed: u64, steps: u64) -> Tally {
     tally
 }
 
+/// The ways in which each call ends, as far as a run can bring them about.
+const ENDS: &[(&str, &[Status])] = &[
+    ("handle_close", &[S::OK, S::BAD_HANDLE]),
+    ("handle_close_many", &[S::OK, S::BAD_HANDLE]),
+    ("handle_duplicate", &[S::OK, S::BAD_HANDLE, S::ACCESS_DENIED, S::INVALID_ARGS]),
+    ("handle_replace", &[S::OK, S::BAD_HANDLE, S::INVALID_ARGS]),
+    ("handle_check_valid", &[S::OK, S::BAD_HANDLE]),
+    (
+        "object_get_info",
+        &[S::OK, S::NOT_SUPPORTED, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::BAD_STATE, S::BUFFER_TOO_SMALL],
+    ),
+    (
+        "object_get_property",
+        &[
+            S::OK,
+            S::INVALID_ARGS,
+            S::BAD_HANDLE,
+            S::ACCESS_DENIED,
+            S::NOT_SUPPORTED,
+            S::BUFFER_TOO_SMALL,
+            S::WRONG_TYPE,
+        ],
+    ),
+    (
+        "object_set_property",
+        &[
+            S::OK,
+            S::INVALID_ARGS,
+            S::BAD_HANDLE,
+            S::ACCESS_DENIED,
+            S::NOT_SUPPORTED,
+            S::BUFFER_TOO_SMALL,
+            S::WRONG_TYPE,
+        ],
+    ),
+    ("object_signal", &[S::OK, S::BAD_HANDLE, S::ACCESS_DENIED, S::INVALID_ARGS]),
+    ("object_signal_peer", &[S::OK, S::BAD_HANDLE, S::ACCESS_DENIED, S::INVALID_ARGS, S::PEER_CLOSED]),
+    ("object_wait_one", &[S::OK, S::BAD_HANDLE, S::ACCESS_DENIED, S::TIMED_OUT]),
+    ("object_wait_many", &[S::OK, S::OUT_OF_RANGE, S::BAD_HANDLE, S::ACCESS_DENIED, S::TIMED_OUT]),
+    ("event_create", &[S::OK, S::INVALID_ARGS]),
+    ("eventpair_create", &[S::OK, S::NOT_SUPPORTED, S::INVALID_ARGS]),
+    ("vmo_create", &[S::OK, S::INVALID_ARGS, S::OUT_OF_RANGE]),
+    ("vmo_read", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::BAD_STATE, S::OUT_OF_RANGE, S::NOT_FOUND]),
+    (
+        "vmo_write",
+        &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::BAD_STATE, S::OUT_OF_RANGE, S::NOT_FOUND],
+    ),
+    ("vmo_get_size", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE]),
+    ("vmo_set_size", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE, S::UNAVAILABLE]),
+    ("vmo_get_stream_size", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE]),
+    ("vmo_set_stream_size", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE]),
+    ("vmo_op_range COMMIT", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE, S::NO_MEMORY]),
+    (
+        "vmo_op_range DECOMMIT",
+        &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE, S::INVALID_ARGS],
+    ),
+    ("vmo_op_range ZERO", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE, S::BAD_STATE]),
+    ("vmo_op_range LOCK", &[S::OK, S::ACCESS_DENIED, S::NOT_SUPPORTED, S::OUT_OF_RANGE, S::INVALID_ARGS]),
+    ("vmo_op_range UNLOCK", &[S::OK, S::ACCESS_DENIED, S::NOT_SUPPORTED, S::OUT_OF_RANGE, S::BAD_STATE]),
+    (
+        "vmo_op_range, others",
+        &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::NOT_SUPPORTED, S::OUT_OF_RANGE, S::INVALID_ARGS],
+    ),
+    ("vmo_set_cache_policy", &[S::OK, S::INVALID_ARGS, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::BAD_STATE]),
+    ("vmo_replace_as_executable", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::INVALID_ARGS]),
+    (
+        "vmar_allocate",
+        &[
+            S::OK,
+            S::BAD_HANDLE,
+            S::WRONG_TYPE,
+            S::ACCESS_DENIED,
+            S::INVALID_ARGS,
+            S::BAD_STATE,
+            S::ALREADY_EXISTS,
+            S::NO_RESOURCES,
+        ],
+    ),
+    (
+        "vmar_map",
+        &[
+            S::OK,
+            S::BAD_HANDLE,
+            S::WRONG_TYPE,
+            S::ACCESS_DENIED,
+            S::INVALID_ARGS,
+            S::NOT_SUPPORTED,
+            S::OUT_OF_RANGE,
+            S::BAD_STATE,
+            S::ALREADY_EXISTS,
+            S::NO_RESOURCES,
+        ],
+    ),
+    ("vmar_unmap", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::INVALID_ARGS, S::BAD_STATE]),
+    (
+        "vmar_protect",
+        &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::INVALID_ARGS, S::BAD_STATE, S::NOT_FOUND],
+    ),
+    ("vmar_destroy", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::NOT_SUPPORTED, S::BAD_STATE]),
+    ("vmar_op_range COMMIT", OP_ENDS),
+    ("vmar_op_range DECOMMIT", OP_ENDS),
+    ("vmar_op_range MAP_RANGE", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::INVALID_ARGS, S::OUT_OF_RANGE, S::BAD_STATE]),
+    ("vmar_op_range ZERO", OP_ENDS),
+    ("vmar_op_range, others", OP_ENDS),
+    ("load", &[S::OK, S::NOT_FOUND]),
+    ("store", &[S::OK, S::NOT_FOUND]),
+];
+
+const OP_ENDS: &[Status] =
+    &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::INVALID_ARGS, S::OUT_OF_RANGE, S::BAD_STATE];
+
+/// The run that also shows that the generator leaves nothing out.
 #[test]
 fn one_long_run() {
-    let tally = on_sim(seed_or(1), steps_or(60_000));
-    eprintln!("{tally:#?}");
+    let tally = on_sim(seed_or(1), steps_or(120_000));
+    for (call, statuses) in ENDS {
+        for &status in *statuses {
+            let count = tally.get(&(call, status)).copied().unwrap_or(0);
+            eprintln!("COUNT {count} {call} {status}");
+            assert!(count > 0 || steps_or(0) > 0, "{call} never ended with {status}");
+        }
+    }
+    let known: Vec<_> = ENDS.iter().map(|(call, _)| call).collect();
+    assert!(tally.keys().all(|(call, _)| known.contains(&call)), "a call is missing from the list");
 }
 
 #[test]
 fn another_long_run() {
-    on_sim(seed_or(2), steps_or(60_000));
+    on_sim(seed_or(2), steps_or(120_000));
 }
 
 /// The early life of an engine, many times.
 #[test]
 fn short_runs() {
     for seed in 100..140 {
-        on_sim(seed_or(seed), steps_or(1_000));
+        on_sim(seed_or(seed), steps_or(1_500));
     }
 }
 
 #[test]
 fn runs_of_middling_length() {
-    for seed in 3..8 {
+    for seed in 3..13 {
         on_sim(seed_or(seed), steps_or(8_000));
     }
 }

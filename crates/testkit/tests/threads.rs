@@ -299,3 +299,43 @@ fn map_range_never_allocates() {
     kernel.handle_close(vmo).unwrap();
     assert_nothing_left(&kernel);
 }
+
+/// A mapping made with MAP_RANGE is populated after it is there. If another thread unmaps it in between and maps something
+/// of its own in the same place, that is neither an error of the first call nor the first call's to take away.
+#[test]
+fn a_map_touches_only_its_own_mapping_after_it_is_made() {
+    const PAGES: usize = 4;
+    let _alone = alone();
+    let kernel = kernel(5);
+    let (range, vmar) = (root(&kernel), kernel.vmar_root_self());
+    let (first, second) = (new_vmo(&kernel, PAGES, 0), new_vmo(&kernel, PAGES, 0));
+    kernel.vmo_write(second, UserRef::from(&[7][..]), 0).unwrap();
+    let stop = AtomicBool::new(false);
+    let made = AtomicU64::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let options = RW | ZX_VM_SPECIFIC | ZX_VM_MAP_RANGE;
+                match kernel.vmar_map(vmar, options, 0, first, 0, PAGES * PAGE, &mut 0) {
+                    Ok(()) => made.fetch_add(1, Ordering::Relaxed),
+                    Err(Status::ALREADY_EXISTS) => 0,
+                    Err(status) => panic!("{status}"),
+                };
+            }
+        });
+        let _stop = StopAtEnd(&stop);
+        let end = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < end {
+            kernel.vmar_unmap(vmar, range.addr(), PAGES * PAGE).unwrap();
+            if kernel.vmar_map(vmar, RW | ZX_VM_SPECIFIC, 0, second, 0, PAGES * PAGE, &mut 0).is_ok() {
+                for _ in 0..20 {
+                    assert_eq!(Native.load(range.start()), Ok(7), "somebody else took the mapping away");
+                }
+            }
+        }
+    });
+    assert!(made.into_inner() > 10, "the first thread hardly ever mapped anything");
+    kernel.vmar_unmap(vmar, range.addr(), PAGES * PAGE).unwrap();
+    kernel.handle_close_many(&[first, second]).unwrap();
+    assert_nothing_left(&kernel);
+}

@@ -21,7 +21,7 @@ use core::ops::Range;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use self::space::{Space, bounds};
+use self::space::{Room, Space, bounds};
 use self::store::Store;
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange, round_down};
 use crate::api::{Access, Host, HostError, HostResult, Piece, Prot, RunSink, STORE_SIZE, StoreId, View};
@@ -326,6 +326,26 @@ fn within_page(at: u64, left: usize) -> usize {
     left.min((PAGE_SIZE - at % PAGE_SIZE) as usize)
 }
 
+impl SimHost {
+    fn show(&self, range: AddrRange, view: View, from: Room) -> HostResult {
+        let mut state = self.lock();
+        state.check_reserved(range);
+        match view {
+            View::Held => {}
+            View::Store { store, at, prot } => {
+                state.open(store);
+                assert!(at.is_multiple_of(PAGE_SIZE), "contract: mapping from {at:#x}, not page-aligned");
+                check_in_store(at, range.len());
+                check_prot(prot);
+            }
+        }
+        let stores = state.stores_in(range);
+        state.space.map(range, view, from)?;
+        state.reap(stores);
+        Ok(())
+    }
+}
+
 impl Host for SimHost {
     fn create_store(&self) -> HostResult<StoreId> {
         let mut state = self.lock();
@@ -407,25 +427,14 @@ impl Host for SimHost {
     }
 
     fn restore(&self, range: AddrRange, view: View) -> HostResult {
-        self.map(range, view)
+        self.show(range, view, Room::Reserve)
     }
 
     fn map(&self, range: AddrRange, view: View) -> HostResult {
-        let mut state = self.lock();
-        state.check_reserved(range);
         match view {
-            View::Held => {}
-            View::Store { store, at, prot } => {
-                state.open(store);
-                assert!(at.is_multiple_of(PAGE_SIZE), "contract: mapping from {at:#x}, not page-aligned");
-                check_in_store(at, range.len());
-                check_prot(prot);
-            }
+            View::Held => self.restore(range, view),
+            View::Store { .. } => self.show(range, view, Room::Ordinary),
         }
-        let stores = state.stores_in(range);
-        state.space.map(range, view)?;
-        state.reap(stores);
-        Ok(())
     }
 
     fn protect(&self, range: AddrRange, prot: Prot) -> HostResult {

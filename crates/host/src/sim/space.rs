@@ -27,6 +27,18 @@ struct Vma {
     view: View,
 }
 
+/// VMAs beyond the limit for what gives back and for what is put back.
+const RESERVE: usize = 16;
+
+/// Which VMAs a mapping may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Those up to the limit.
+    Ordinary,
+    /// The reserve as well.
+    Reserve,
+}
+
 /// The address space.
 #[derive(Debug)]
 pub(super) struct Space {
@@ -100,8 +112,12 @@ impl Space {
     }
 
     /// Shows `view` in the whole of `range`, without page-table entries.
-    pub(super) fn map(&mut self, range: AddrRange, view: View) -> HostResult {
-        self.replace(range, view)?;
+    pub(super) fn map(&mut self, range: AddrRange, view: View, from: Room) -> HostResult {
+        let vmas_max = match from {
+            Room::Ordinary => self.vmas_max,
+            Room::Reserve => self.vmas_max + RESERVE,
+        };
+        self.replace(range, view, vmas_max)?;
         self.entries.remove(bounds(range));
         Ok(())
     }
@@ -114,7 +130,9 @@ impl Space {
         for piece in self.pieces(range) {
             match piece.view {
                 View::Held => unreachable!("the caller has checked that {range:?} shows stores"),
-                View::Store { store, at, .. } => self.replace(piece.range, View::Store { store, at, prot })?,
+                View::Store { store, at, .. } => {
+                    self.replace(piece.range, View::Store { store, at, prot }, self.vmas_max)?
+                }
             }
         }
         Ok(())
@@ -154,7 +172,7 @@ impl Space {
     }
 
     /// Puts `view` in place of what `range` shows, merging with the neighbours.
-    fn replace(&mut self, range: AddrRange, view: View) -> HostResult {
+    fn replace(&mut self, range: AddrRange, view: View, vmas_max: usize) -> HostResult {
         if range.is_empty() {
             return Ok(());
         }
@@ -184,7 +202,7 @@ impl Space {
         }
 
         let after = self.vmas.len() - touched.len() + 1 + usize::from(left.is_some()) + usize::from(right.is_some());
-        if after > self.vmas_max {
+        if after > vmas_max {
             return Err(HostError::NoMemory);
         }
         for (start, _) in touched {

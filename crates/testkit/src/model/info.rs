@@ -86,8 +86,7 @@ impl Model {
                     },
                 };
                 let (koid, rights) = (object.koid, found.rights);
-                let record =
-                    zx_info_handle_basic_t { koid, rights, r#type, related_koid, ..Default::default() };
+                let record = zx_info_handle_basic_t { koid, rights, r#type, related_koid, ..Default::default() };
                 Ok(Records::One(record.as_bytes().to_vec()))
             }
             ZX_INFO_HANDLE_COUNT => {
@@ -250,8 +249,8 @@ fn laid_out(record: &zx_info_maps_t, layout: MapsLayout) -> Vec<u8> {
         return bytes.to_vec();
     }
     // Both older layouts are the newest up to the offset in the VMO, and then count pages.
-    let same = std::mem::offset_of!(zx_info_maps_t, mapping)
-        + std::mem::offset_of!(zx_info_maps_mapping_t, committed_bytes);
+    let same =
+        std::mem::offset_of!(zx_info_maps_t, mapping) + std::mem::offset_of!(zx_info_maps_mapping_t, committed_bytes);
     let mut old = bytes[..same].to_vec();
     old.extend((record.mapping.committed_bytes / PAGE as usize).to_ne_bytes());
     if layout == MapsLayout::PagesV2 {

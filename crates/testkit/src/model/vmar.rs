@@ -84,8 +84,7 @@ impl Child {
         let What::Mapping(mapping) = &self.what else { panic!("regions are never cut") };
         let first = range.start - self.base;
         let pages = (first / PAGE) as usize..((range.end - self.base) / PAGE) as usize;
-        let mapping =
-            Mapping { offset: mapping.offset + first, prot: mapping.prot[pages].to_vec(), ..mapping.clone() };
+        let mapping = Mapping { offset: mapping.offset + first, prot: mapping.prot[pages].to_vec(), ..mapping.clone() };
         Self { base: range.start, len: range.end - range.start, what: What::Mapping(mapping) }
     }
 }

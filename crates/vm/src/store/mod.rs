@@ -1,8 +1,8 @@
 //! Where pages live: windows cut out of a few stores.
 //!
 //! 1. A window is a range of one store that belongs to one VMO alone. Nothing is committed outside windows.
-//! 2. A new window reads as zero. A dropped one is freed before its range is used again; if the host cannot free it
-//!    just then, it waits in `unclean` and nobody gets the range.
+//! 2. A new window reads as zero. A dropped one is freed before its range is used again. What the host will not free
+//!    just then waits in `unclean`, and is tried again at the next occasion.
 //! 3. A few stores serve any number of windows: small ones are packed together (the kernel's page tree of a file stays
 //!    shallow), large ones have stores of their own so that they do not spread the small ones. Each kind has several
 //!    stores, because Linux changes one file under one lock.
@@ -37,7 +37,16 @@ pub struct StoreSet {
 struct Pools {
     pools: Vec<Pool>,
     turn: usize,
-    unclean: Vec<(usize, StoreRange)>,
+    unclean: Vec<Unclean>,
+}
+
+/// What should be free and is not.
+#[derive(Debug)]
+struct Unclean {
+    pool: usize,
+    range: StoreRange,
+    /// Whether the range is still part of a window.
+    in_window: bool,
 }
 
 #[derive(Debug)]
@@ -92,6 +101,11 @@ impl StoreSet {
         Ok(Arc::new(Window { set: self.clone(), pool, store, range, retired_from: AtomicU64::new(u64::MAX) }))
     }
 
+    /// Frees what the host would not free earlier.
+    pub fn tidy(&self) {
+        self.pools.lock().clean(&*self.host);
+    }
+
     /// Asserts the invariants above against the host.
     ///
     /// # Panics
@@ -130,9 +144,9 @@ impl Pools {
 
     fn clean(&mut self, host: &dyn Host) {
         let Self { pools, unclean, .. } = self;
-        unclean.retain(|&(pool, range)| {
+        unclean.retain(|&Unclean { pool, range, in_window }| {
             let clean = host.punch(pools[pool].store, range).is_ok();
-            if clean {
+            if clean && !in_window {
                 pools[pool].space.give_back(range);
             }
             !clean
@@ -187,9 +201,8 @@ impl Window {
 
     fn punch_retired(&self, at: u64) {
         let tail = self.part(at, self.range.len() - at);
-        if !tail.is_empty() {
-            // A refusal costs memory until the window is dropped, nothing else.
-            let _ = self.set.host.punch(self.store, tail);
+        if !tail.is_empty() && self.set.host.punch(self.store, tail).is_err() {
+            self.set.pools.lock().unclean.push(Unclean { pool: self.pool, range: tail, in_window: true });
         }
     }
 }
@@ -198,10 +211,12 @@ impl Drop for Window {
     fn drop(&mut self) {
         let clean = self.set.host.punch(self.store, self.range).is_ok();
         let mut pools = self.set.pools.lock();
+        pools.unclean.retain(|unclean| unclean.pool != self.pool || !self.range.contains(unclean.range));
+        pools.clean(&*self.set.host);
         if clean {
             pools.pools[self.pool].space.give_back(self.range);
         } else {
-            pools.unclean.push((self.pool, self.range));
+            pools.unclean.push(Unclean { pool: self.pool, range: self.range, in_window: false });
         }
     }
 }

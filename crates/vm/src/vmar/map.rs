@@ -66,12 +66,27 @@ impl Vmar {
             range
         };
         drop(gone);
-        if populate && let Err(error) = self.populate(range) {
-            // Nobody was told the address yet. If even this is refused, the mapping stays: still better than a lie.
-            let _ = self.unmap(range.start(), range.len(), true);
-            return Err(error);
+        if populate {
+            self.populate(range).inspect_err(|_| self.take_away(range))?;
         }
         Ok(range)
+    }
+
+    /// Undoes a [`map`](Self::map) that nobody has been told of. Cannot fail: what the host does not take away now it does
+    /// before the next change.
+    pub fn take_away(&self, range: AddrRange) {
+        let gone = {
+            let mut layout = self.space.layout.write();
+            let Ok(region) = layout.region(self.id) else { return };
+            if region.children.touching(range).any(|(_, child)| matches!(child, Child::Region(_))) {
+                // Another thread was faster, and has made something else of the place.
+                return;
+            }
+            let gone = layout.cut(self.id, range);
+            let _ = self.space.show_again(&mut layout, range);
+            gone
+        };
+        drop(gone);
     }
 }
 

@@ -76,24 +76,22 @@ impl Extents {
         Ok(())
     }
 
-    /// Forgets everything from `size` on and returns it, so that it can be freed without locks. `free_in_place` is told of
-    /// the kept window whose tail is cut off (from its byte `.1`, so many bytes `.2`) and answers whether it could free the
-    /// tail so that it may be used again.
-    pub fn truncate(&mut self, size: u64, free_in_place: impl FnOnce(&Window, u64, u64) -> bool) -> Vec<Arc<Window>> {
-        let gone = self.map.split_off(&size);
-        let gone = gone.into_values().map(|extent| extent.window).collect();
+    /// Forgets everything from `size` on and returns it, so that it can be freed without locks. `free` frees the tail that
+    /// is cut off a kept window (from its byte `.1`, so many bytes `.2`) to be used again when the VMO grows, and answers
+    /// whether it could.
+    pub fn truncate(&mut self, size: u64, free: impl FnOnce(&Window, u64, u64) -> bool) -> Vec<Arc<Window>> {
         if let Some((&start, extent)) = self.map.range_mut(..size).next_back()
             && start + extent.len > size
         {
             let keep = size - start;
             // Somebody who reads or writes outside the lock holds the window: such a write may come later than this.
             let alone = Arc::strong_count(&extent.window) == 1;
-            if !(alone && free_in_place(&extent.window, extent.at + keep, extent.len - keep)) {
+            if !(alone && free(&extent.window, extent.at + keep, extent.len - keep)) {
                 extent.window.retire(extent.at + keep);
                 extent.len = keep;
             }
         }
-        gone
+        self.map.split_off(&size).into_values().map(|extent| extent.window).collect()
     }
 
     /// Bytes of memory used to describe the content.

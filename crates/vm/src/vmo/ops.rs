@@ -1,13 +1,12 @@
 //! Operations on a range of a VMO's pages: commit, decommit, zero, and the hints that mean nothing without a pager.
 
 use zxvm_host::user::UserRef;
-use zxvm_host::{PAGE_SIZE, StoreRange, VmoRange, addr};
+use zxvm_host::{PAGE_SIZE, StoreId, StoreRange, VmoRange, addr};
 use zxvm_types::Status;
 
 use super::extents::SEGMENT;
 use super::{CachePolicy, State, Vmo};
 use crate::error::status;
-use crate::store::Window;
 
 /// Pages freed in one go under the VMO's lock, in bytes.
 const STEP: u64 = 64 << 20;
@@ -152,8 +151,8 @@ impl Vmo {
         result.inspect_err(|_| self.put_back(head))
     }
 
-    /// Zeroes a part of one page, if it is committed. Returns what was there.
-    fn zero_edge(&self, state: &mut State, start: u64, end: u64) -> Result<Option<Edge>, Status> {
+    /// Zeroes a part of one page (or nothing), if it is committed. Returns what was there.
+    pub(super) fn zero_edge(&self, state: &mut State, start: u64, end: u64) -> Result<Option<Edge>, Status> {
         if start == end {
             return Ok(None);
         }
@@ -167,13 +166,8 @@ impl Vmo {
         if !committed {
             return Ok(None);
         }
-        let mut edge = Edge {
-            window: place.window.clone(),
-            at: place.at + (start - page),
-            len: (end - start) as usize,
-            bytes: [0; PAGE_SIZE as usize],
-        };
-        let (store, at) = (edge.window.store(), edge.window.offset(edge.at));
+        let (store, at) = (place.window.store(), place.window.offset(place.at + (start - page)));
+        let mut edge = Edge { store, at, len: (end - start) as usize, bytes: [0; PAGE_SIZE as usize] };
         let zeros = [0; PAGE_SIZE as usize];
         self.host().read_store(store, at, edge.bytes[..edge.len].as_mut().into()).map_err(status)?;
         self.host().write_store(store, at, UserRef::from(&zeros[..edge.len])).map_err(status)?;
@@ -181,9 +175,9 @@ impl Vmo {
     }
 
     fn put_back(&self, edge: Option<Edge>) {
-        if let Some(Edge { window, at, len, bytes }) = edge {
+        if let Some(Edge { store, at, len, bytes }) = edge {
             // The page is there, so there is nothing left to refuse but the copy itself.
-            let _ = self.host().write_store(window.store(), window.offset(at), UserRef::from(&bytes[..len]));
+            let _ = self.host().write_store(store, at, UserRef::from(&bytes[..len]));
         }
     }
 
@@ -250,9 +244,9 @@ impl Vmo {
     }
 }
 
-/// The part of a page that was overwritten with zeros, and what it was.
-struct Edge {
-    window: std::sync::Arc<Window>,
+/// The part of a page that was overwritten with zeros, and what it was. Good while the VMO's lock is held.
+pub(super) struct Edge {
+    store: StoreId,
     at: u64,
     len: usize,
     bytes: [u8; PAGE_SIZE as usize],

@@ -38,19 +38,19 @@ impl Vmo {
         rounded: u64,
     ) -> Result<Vec<Arc<Window>>, Status> {
         let old = state.size;
-        // What is between the size and the page's end is zero; new pages are anyway.
-        if size < rounded && rounded <= old {
-            self.zero_locked(state, size, rounded)?;
-        }
-        let gone = if rounded < old {
+        let mut gone = Vec::new();
+        if rounded <= old {
+            // What is between the size and the page's end is zero. The rest cannot fail.
+            self.zero_edge(state, size, rounded)?;
             state.known.forget(VmoRange::from_bounds(rounded, old));
             let host = self.host();
-            state.extents.truncate(rounded, |window, at, len| host.punch(window.store(), window.part(at, len)).is_ok())
-        } else {
-            Vec::new()
-        };
+            gone = state
+                .extents
+                .truncate(rounded, |window, at, len| host.punch(window.store(), window.part(at, len)).is_ok());
+        }
         state.size = rounded;
         state.stream_size = size;
+        self.stores.tidy();
         Ok(gone)
     }
 
