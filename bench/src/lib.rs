@@ -3,7 +3,7 @@
 //! 1. Every case has our side and the best raw Linux sequence we know for the same effect; samples of both alternate, so
 //!    that what disturbs the machine disturbs both. Medians are compared.
 //! 2. What is prepared before each sample is not timed.
-//! 3. A side returns a number that depends on the work, so that work left undone shows ([`Case::check`]).
+//! 3. A side returns a number that depends on the work, so that work left undone shows ([`Case::run`]).
 
 pub mod raw;
 pub mod zx;

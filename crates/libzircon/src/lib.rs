@@ -3,9 +3,9 @@
 //! What each of them keeps:
 //! 1. It exists twice, as `zx_NAME` and `_zx_NAME`, and does no more than decode its arguments, make one call of
 //!    [`zxvm_syscall`] and encode the result.
-//! 2. Any address may be given for a pointer. It is read and written through [`user`], which reports what is not there.
+//! 2. Any address may be given for a pointer. It is read and written through `user`, which reports what is not there.
 //! 3. `errno` is afterwards what it was before.
-//! 4. The process's `malloc` is not called: memory comes from the library's own [`heap`].
+//! 4. The process's `malloc` is not called: memory comes from the library's own `heap`.
 //! 5. In a forked child it returns `BAD_STATE` (or no handle) and takes no lock that the parent may have held.
 //!
 //! It must not be called from a signal handler that interrupted another of these calls.

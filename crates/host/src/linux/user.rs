@@ -2,7 +2,7 @@
 //!
 //! 1. Client memory is never borrowed as a Rust reference: other threads and other mappings may write it at any time.
 //! 2. Every access either succeeds or reports the first byte that could not be accessed; it never kills the process
-//!    (see [`super::copy`] for where that holds).
+//!    (`copy.rs` says where that holds).
 //! 3. Nothing is accessed while a lock of the engine is held: the access may fault into the engine.
 
 use core::marker::PhantomData;
