@@ -120,7 +120,7 @@ impl Kernel {
         }
         let len = addr::round_up(len as u64).ok_or(Status::OUT_OF_RANGE)?;
         vmo_offset.checked_add(len).ok_or(Status::OUT_OF_RANGE)?;
-        let range = vmar.vmar().map(MapRequest {
+        let new = vmar.vmar().map(MapRequest {
             vmo: vmo.vmo().clone(),
             offset: vmo_offset,
             len,
@@ -130,8 +130,8 @@ impl Kernel {
             ends_with_stream,
             populate: options.has(ZX_VM_MAP_RANGE),
         })?;
-        addr.put(range.addr()).map_err(|fault| {
-            vmar.vmar().take_away(range);
+        addr.put(new.range().addr()).map_err(|fault| {
+            new.take_away();
             invalid_args(fault)
         })
     }

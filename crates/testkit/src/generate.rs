@@ -105,7 +105,7 @@ impl Generator {
             23..30 => self.get_info(model),
             30..32 => self.get_property(model),
             32..35 => self.set_property(model),
-            35..42 => self.vmo_create(model),
+            35..42 => self.vmo_create(),
             42..47 => self.vmo_read(model),
             47..57 => self.vmo_write(model),
             57 => Op::VmoGetSize { vmo: self.handle(model, Want::Vmo) },
@@ -272,9 +272,18 @@ impl Generator {
         }
     }
 
+    /// A handle to something that has properties, most often a VMO.
+    fn with_properties(&mut self, model: &Model) -> zx_handle_t {
+        let process = self.any(model.handles().filter(|(_, handle)| is_process(model, handle.object)));
+        match (process, self.rng.u32(0..10)) {
+            (Some((value, _)), 0) => value,
+            (_, 1) => self.handle(model, Want::Any),
+            (_, _) => self.handle(model, Want::Vmo),
+        }
+    }
+
     fn get_property(&mut self, model: &Model) -> Op {
-        let want = if self.one_in(4) { Want::Any } else { Want::Vmo };
-        let handle = self.handle(model, want);
+        let handle = self.with_properties(model);
         let (property, whole) = self.property();
         let len = match self.rng.u32(0..8) {
             0 => None,
@@ -286,8 +295,7 @@ impl Generator {
     }
 
     fn set_property(&mut self, model: &Model) -> Op {
-        let want = if self.one_in(4) { Want::Any } else { Want::Vmo };
-        let handle = self.handle(model, want);
+        let handle = self.with_properties(model);
         let (property, _) = self.property();
         let mut value = match property {
             ZX_PROP_NAME => (0..self.rng.usize(0..40)).map(|_| self.rng.u8(b'a'..=b'z')).collect(),
@@ -311,7 +319,7 @@ impl Generator {
         }
     }
 
-    fn vmo_create(&mut self, _: &Model) -> Op {
+    fn vmo_create(&mut self) -> Op {
         let mut options = 0;
         if self.one_in(2) {
             options |= ZX_VMO_RESIZABLE;

@@ -45,10 +45,13 @@ struct Content {
     pages: Vec<Vec<u8>>,
 }
 
+/// What there is to know about a handle, valid or not: whether it is, what it leads to, and how many others do.
+type Known = (Result<(), Status>, Option<zx_info_handle_basic_t>, Option<u32>);
+
 /// All that a program can see without changing it, and how much of the machine is in use.
 #[derive(Clone, Debug, PartialEq)]
 struct Sight {
-    handles: Vec<(Result<(), Status>, Option<zx_info_handle_basic_t>, Option<u32>)>,
+    handles: Vec<Known>,
     vmos: Vec<Option<zx_info_vmo_t>>,
     contents: Vec<Option<Content>>,
     maps: Vec<zx_info_maps_t>,

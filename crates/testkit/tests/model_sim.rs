@@ -138,8 +138,8 @@ fn one_long_run() {
     for (call, statuses) in ENDS {
         for &status in *statuses {
             let count = tally.get(&(call, status)).copied().unwrap_or(0);
-            eprintln!("COUNT {count} {call} {status}");
-            assert!(count > 0 || steps_or(0) > 0, "{call} never ended with {status}");
+            let shortened = steps_or(u64::MAX) < 120_000;
+            assert!(count > 0 || shortened, "{call} never ended with {status}");
         }
     }
     let known: Vec<_> = ENDS.iter().map(|(call, _)| call).collect();

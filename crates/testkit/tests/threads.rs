@@ -325,10 +325,14 @@ fn a_map_touches_only_its_own_mapping_after_it_is_made() {
         });
         let _stop = StopAtEnd(&stop);
         let end = Instant::now() + Duration::from_secs(1);
+        let mut rng = Rng::with_seed(6);
         while Instant::now() < end {
             kernel.vmar_unmap(vmar, range.addr(), PAGES * PAGE).unwrap();
+            for _ in 0..rng.u32(0..4_000) {
+                std::hint::spin_loop();
+            }
             if kernel.vmar_map(vmar, RW | ZX_VM_SPECIFIC, 0, second, 0, PAGES * PAGE, &mut 0).is_ok() {
-                for _ in 0..20 {
+                for _ in 0..4 {
                     assert_eq!(Native.load(range.start()), Ok(7), "somebody else took the mapping away");
                 }
             }
@@ -338,4 +342,46 @@ fn a_map_touches_only_its_own_mapping_after_it_is_made() {
     kernel.vmar_unmap(vmar, range.addr(), PAGES * PAGE).unwrap();
     kernel.handle_close_many(&[first, second]).unwrap();
     assert_nothing_left(&kernel);
+}
+
+/// A new stream size makes everything from the smaller of the old and the new one on zero. "Old" is what it is when the new
+/// one takes its place, not what it was when the call began.
+#[test]
+fn a_stream_size_is_changed_from_what_it_is_then() {
+    const P: u64 = PAGE as u64;
+    let _alone = alone();
+    let kernel = kernel(7);
+    let vmo = new_vmo(&kernel, 8, 0);
+    let start = Barrier::new(2);
+    let mut rng = Rng::with_seed(8);
+    let mut decided = 0;
+    for round in 0..3_000 {
+        kernel.vmo_set_stream_size(vmo, 8 * P).unwrap();
+        let pause = rng.u32(0..3_000);
+        let mut seen = 0;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                for _ in 0..pause {
+                    std::hint::spin_loop();
+                }
+                kernel.vmo_set_stream_size(vmo, 7 * P).unwrap();
+            });
+            start.wait();
+            kernel.vmo_set_stream_size(vmo, P).unwrap();
+            kernel.vmo_write(vmo, UserRef::from(&[9][..]), 5 * P).unwrap();
+            kernel.vmo_get_stream_size(vmo, &mut seen).unwrap();
+        });
+        let mut now = 0;
+        kernel.vmo_get_stream_size(vmo, &mut now).unwrap();
+        if (seen, now) == (P, 7 * P) {
+            // The other call came after the write, and found the stream short.
+            let mut byte = [1];
+            kernel.vmo_read(vmo, UserSlice::from(&mut byte[..]), 5 * P).unwrap();
+            assert_eq!(byte, [0], "round {round}: what was behind the end of the stream came back");
+            decided += 1;
+        }
+    }
+    assert!(decided > 10, "hardly any round decided anything");
+    kernel.handle_close(vmo).unwrap();
 }

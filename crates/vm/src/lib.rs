@@ -15,6 +15,7 @@ mod vmo;
 pub use error::status;
 pub use store::StoreSet;
 pub use vmar::{
-    AddressSpace, AllocateRequest, Fault, MapRecord, MapRequest, Place, RecordKind, RegionFlags, Vmar, VmarOp,
+    AddressSpace, AllocateRequest, Fault, MapRecord, MapRequest, NewMapping, Place, RecordKind, RegionFlags, Vmar,
+    VmarOp,
 };
 pub use vmo::{CachePolicy, IoError, MAX_SIZE, Vmo, VmoInfo, VmoKind, VmoOp};

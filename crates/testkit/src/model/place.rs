@@ -8,10 +8,8 @@ use super::{Model, ObjectId, Vmar, What};
 use crate::PAGE;
 
 impl Model {
-    /// Where `size` bytes go. Where the engine is free to choose, `chosen` is what it chose.
-    ///
-    /// # Panics
-    /// If that is not a legal choice.
+    /// Where `size` bytes go. Where the engine is free to choose, `chosen` is what it chose; if that is not a legal place, the
+    /// answer is another one.
     pub(super) fn place(
         &self,
         vmar: ObjectId,
@@ -75,7 +73,7 @@ impl Model {
         }
         let ceiling = region.base + if upper_limit { offset } else { region.len };
         let lowest = lowest_fit(region, size, align, ceiling).ok_or(Status::NO_RESOURCES)?;
-        // Where the engine failed instead, the comparison of the outcomes tells.
+        // Where it is not legal, or there is none, the comparison of the outcomes tells.
         let legal = chosen.is_multiple_of(align)
             && chosen >= region.base
             && chosen <= ceiling - size

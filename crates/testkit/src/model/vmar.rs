@@ -277,12 +277,6 @@ impl Model {
         if index > 0 {
             region.merge(index - 1);
         }
-        // Populating is an operation as in §9, with the check c there.
-        let shows_more = has(ZX_VM_FAULT_BEYOND_STREAM_SIZE) && vmo_offset + len > self.stream_end(vmo);
-        if has(ZX_VM_MAP_RANGE) && shows_more {
-            self.vmar_mut(vmar).cut(&range);
-            return Err(Status::OUT_OF_RANGE);
-        }
         if lost != Lost::Nothing {
             self.vmar_mut(vmar).cut(&range);
             return Err(Status::INVALID_ARGS);

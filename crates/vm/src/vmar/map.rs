@@ -6,6 +6,7 @@ use zxvm_host::{AddrRange, Prot};
 use zxvm_types::Status;
 
 use super::mapping::{Mapping, ProtRuns};
+use super::op_range::Piece;
 use super::project::{Steps, limit, project};
 use super::{Child, Layout, Place, RegionId, Vmar};
 use crate::error::status;
@@ -32,17 +33,23 @@ pub struct MapRequest {
     pub populate: bool,
 }
 
+/// A mapping just made, that nobody has been told of yet.
+#[derive(Debug)]
+pub struct NewMapping<'a> {
+    vmar: &'a Vmar,
+    piece: Piece,
+}
+
 impl Vmar {
     /// Maps a VMO into this region.
     ///
     /// # Errors
     /// Checks 6 to 16 of vmar.md §3 and §4, in that order; then `NO_MEMORY`, `NO_RESOURCES` from the host, and all is as
     /// before.
-    pub fn map(&self, request: MapRequest) -> Result<AddrRange, Status> {
+    pub fn map(&self, request: MapRequest) -> Result<NewMapping<'_>, Status> {
         debug_assert!(request.can.contains(request.prot));
         let populate = request.populate;
-        let mut gone = Vec::new();
-        let range = {
+        let (piece, gone) = {
             let mut layout = self.space.change()?;
             let range = layout.place(self.id, &request.place, request.len, request.can)?;
             let mapping = Mapping {
@@ -52,41 +59,49 @@ impl Vmar {
                 ends_with_stream: request.ends_with_stream,
                 prots: ProtRuns::new(request.prot),
             };
+            let vmo_range = mapping.vmo_range(range, range);
             let mut steps = Steps::default();
             {
                 let state = &mut *mapping.vmo.lock();
-                mapping.vmo.ensure_extents(state, mapping.vmo_range(range, range))?;
+                mapping.vmo.ensure_extents(state, vmo_range)?;
                 steps.show(project(&mapping, range, range, state, limit(&mapping, state)));
             }
             self.space.apply(&mut layout, &steps).map_err(status)?;
-            if request.place.overwrite {
-                gone = layout.cut(self.id, range);
-            }
+            let gone = if request.place.overwrite { layout.cut(self.id, range) } else { Vec::new() };
+            let piece = Piece { region: self.id, vmo: mapping.vmo.clone(), range, vmo_range };
             layout.insert(self.id, range, mapping);
-            range
+            (piece, gone)
         };
         drop(gone);
-        if populate {
-            self.populate(range).inspect_err(|_| self.take_away(range))?;
+        let new = NewMapping { vmar: self, piece };
+        if populate && let Err(error) = self.map_range(&new.piece) {
+            new.take_away();
+            return Err(error);
         }
-        Ok(range)
+        Ok(new)
+    }
+}
+
+impl NewMapping<'_> {
+    /// Where it is.
+    pub fn range(&self) -> AddrRange {
+        self.piece.range
     }
 
-    /// Undoes a [`map`](Self::map) that nobody has been told of. Cannot fail: what the host does not take away now it does
-    /// before the next change.
-    pub fn take_away(&self, range: AddrRange) {
+    /// Undoes it, as far as no other thread has changed it meanwhile. Cannot fail: what the host does not take away now it
+    /// does before the next change.
+    pub fn take_away(self) {
+        let Self { vmar, piece } = self;
         let gone = {
-            let mut layout = self.space.layout.write();
-            let Ok(region) = layout.region(self.id) else { return };
-            if region.children.touching(range).any(|(_, child)| matches!(child, Child::Region(_))) {
-                // Another thread was faster, and has made something else of the place.
+            let mut layout = vmar.space.layout.write();
+            if layout.still_there(&piece, piece.range).is_none() {
                 return;
             }
-            let gone = layout.cut(self.id, range);
-            let _ = self.space.show_again(&mut layout, range);
+            let gone = layout.cut(vmar.id, piece.range);
+            let _ = vmar.space.show_again(&mut layout, piece.range);
             gone
         };
-        drop(gone);
+        drop((gone, piece));
     }
 }
 

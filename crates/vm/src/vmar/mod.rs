@@ -40,7 +40,7 @@ use mapping::Mapping;
 use tree::Tree;
 
 pub use allocate::AllocateRequest;
-pub use map::MapRequest;
+pub use map::{MapRequest, NewMapping};
 pub use maps::{MapRecord, RecordKind};
 pub use op_range::VmarOp;
 pub use placement::Place;

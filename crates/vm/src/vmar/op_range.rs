@@ -65,12 +65,13 @@ impl VmarOp {
     }
 }
 
-/// What one mapping has of the range.
-struct Piece {
-    region: RegionId,
-    vmo: Arc<Vmo>,
-    range: AddrRange,
-    vmo_range: VmoRange,
+/// What one mapping has of a range: enough to know it again when the lock has been away.
+#[derive(Debug)]
+pub struct Piece {
+    pub region: RegionId,
+    pub vmo: Arc<Vmo>,
+    pub range: AddrRange,
+    pub vmo_range: VmoRange,
 }
 
 impl Vmar {
@@ -95,12 +96,6 @@ impl Vmar {
 
     fn alive(&self) -> Result<(), Status> {
         self.space.layout.read().region(self.id).map(drop)
-    }
-
-    /// Makes entries for what is committed in the mapping just made at `range`.
-    pub(super) fn populate(&self, range: AddrRange) -> Result<(), Status> {
-        let piece = self.next_piece(VmarOp::MapRange, range, true)?;
-        self.map_range(&piece)
     }
 
     /// The piece at the start of `rest`, after its checks a to d.
@@ -184,7 +179,7 @@ impl Vmar {
     }
 
     /// Makes entries for the committed pages of the piece that may be read and have none.
-    fn map_range(&self, piece: &Piece) -> Result<(), Status> {
+    pub(super) fn map_range(&self, piece: &Piece) -> Result<(), Status> {
         for (step, vmo_step) in piece.steps() {
             let layout = self.space.layout.read();
             let Some(runs) = layout.still_there(piece, step) else { return Ok(()) };
@@ -236,7 +231,7 @@ impl Piece {
 
 impl Layout {
     /// What `step` of the piece shows, if it is still the piece's mapping that is there.
-    fn still_there(&self, piece: &Piece, step: AddrRange) -> Option<Vec<StoredRun>> {
+    pub(super) fn still_there(&self, piece: &Piece, step: AddrRange) -> Option<Vec<StoredRun>> {
         let region = self.regions.get(piece.region)?;
         let (base, child) = region.children.containing(step.start())?;
         let mapping = match child {

@@ -39,18 +39,11 @@ impl AddressSpace {
     ///
     /// Source: vmo.md §5.
     pub fn set_vmo_stream_size(&self, vmo: &Vmo, size: u64) -> Result<(), Status> {
-        let old = vmo.stream_size();
-        if size == old {
-            return Ok(());
-        }
-        self.follow_stream(
-            vmo,
-            size,
-            old.min(size),
-            |vmo_size| {
-                if size > vmo_size { Err(Status::OUT_OF_RANGE) } else { Ok(()) }
-            },
-        )
+        self.follow_stream(vmo, size, |vmo_size, old| match size {
+            size if size == old => Ok(None),
+            size if size > vmo_size => Err(Status::OUT_OF_RANGE),
+            size => Ok(Some(old.min(size))),
+        })
     }
 
     /// Sets the stream size by its old door, the content size property: it may be beyond the VMO's size, and what lies
@@ -61,19 +54,24 @@ impl AddressSpace {
     ///
     /// Source: vmo.md §5.
     pub fn set_vmo_content_size(&self, vmo: &Vmo, size: u64) -> Result<(), Status> {
-        self.follow_stream(vmo, size, size, |_| Ok(()))
+        self.follow_stream(vmo, size, |_, _| Ok(Some(size)))
     }
 
+    /// `zero_from` gets the size and the stream size and says from where on the content becomes zero, if anything is to be
+    /// done.
     fn follow_stream(
         &self,
         vmo: &Vmo,
         size: u64,
-        zero_from: u64,
-        check: impl FnOnce(u64) -> Result<(), Status>,
+        zero_from: impl FnOnce(u64, u64) -> Result<Option<u64>, Status>,
     ) -> Result<(), Status> {
         let mut layout = self.change()?;
-        let vmo_size = vmo.size();
-        check(vmo_size)?;
+        // Both change only under the layout lock.
+        let (vmo_size, old) = {
+            let state = vmo.lock();
+            (state.size(), state.stream_size())
+        };
+        let Some(zero_from) = zero_from(vmo_size, old)? else { return Ok(()) };
         let steps = self.plan_follow(&layout, vmo, vmo_size, size)?;
         self.apply(&mut layout, &steps).map_err(status)?;
         let result = vmo.set_stream_size_locked(&mut vmo.lock(), size, zero_from);
