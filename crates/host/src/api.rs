@@ -129,6 +129,9 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// `NoMemory`: some pages may have been committed.
     fn commit(&self, store: StoreId, range: StoreRange, window: Option<AddrRange>) -> HostResult;
 
+    /// The most bytes that `commit` could ever commit at once: what is more is not worth trying.
+    fn commit_max(&self) -> u64;
+
     /// Frees every page of the range: it reads as zero afterwards, in every mapping.
     fn punch(&self, store: StoreId, range: StoreRange) -> HostResult;
 

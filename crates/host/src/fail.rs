@@ -160,6 +160,10 @@ impl<H: Host + ?Sized> Host for FailNth<H> {
         self.host.restore(range, view)
     }
 
+    fn commit_max(&self) -> u64 {
+        self.host.commit_max()
+    }
+
     fn protect(&self, range: AddrRange, prot: Prot) -> HostResult {
         self.count()?;
         self.host.protect(range, prot)

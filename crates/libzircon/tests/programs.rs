@@ -40,7 +40,7 @@ macro_rules! programs {
 }
 
 programs! {
-    aliases, badptr, below_malloc, errno, events, exit_thread, fork, futex, handles, info, limits, op_range, system,
+    aliases, badptr, below_malloc, errno, events, exit_thread, fork, futex, handles, info, limits, op_range, signals, system,
     vmar, vmo,
 }
 

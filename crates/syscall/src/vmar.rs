@@ -152,7 +152,7 @@ impl Kernel {
     /// In the order of vmar.md §6.
     pub fn vmar_protect(&self, handle: zx_handle_t, options: u32, addr: usize, len: usize) -> Result<(), Status> {
         let options = Options(options);
-        let (vmar, rights) = self.vmar_with(handle, rights_for(options.perms_asked()))?;
+        let (vmar, rights) = self.vmar_with(handle, rights_for(options.perms()))?;
         options.check_perms()?;
         let addr = aligned(addr)?;
         options.check_form()?;

@@ -47,3 +47,19 @@ fn a_commit_that_is_far_too_large_is_refused_at_once() {
     assert_eq!(info.committed_bytes, 0);
     assert!(info.metadata_bytes < 64 << 10, "{} bytes to describe nothing", info.metadata_bytes);
 }
+
+/// COMMIT through a VMAR goes step by step, and each step was small enough for the machine: it went on until the system's
+/// out-of-memory killer came. The whole is refused at once, as for the VMO itself (CAVEATS).
+#[test]
+fn a_commit_of_more_than_the_machine_has_is_refused_through_a_mapping_too() {
+    let sim = Arc::new(SimHost::new(SimConfig { memory_pages_max: 100, ..SimConfig::default() }));
+    let kernel = Kernel::new(sim.clone(), Config { root_len: 64 << 20, seed: 1 }).unwrap();
+    let vmo = vmo(&kernel, 200 * PAGE, 0);
+    let mut addr = 0;
+    let options = ZX_VM_PERM_READ | ZX_VM_PERM_WRITE;
+    let len = 200 * PAGE as usize;
+    kernel.vmar_map(kernel.vmar_root_self(), options, 0, vmo, 0, len, &mut addr).unwrap();
+    let commit = |len| kernel.vmar_op_range(kernel.vmar_root_self(), ZX_VMAR_OP_COMMIT, addr, len, 0, 0);
+    assert_eq!((commit(len), sim.memory_pages()), (Err(Status::NO_MEMORY), 0));
+    assert_eq!((commit(len / 2), sim.memory_pages()), (Ok(()), 100));
+}

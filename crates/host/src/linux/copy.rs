@@ -54,10 +54,20 @@ mod imp {
         }
         // SAFETY: set once by `install`, never freed.
         let previous = unsafe { &*previous };
+        // A signal that somebody sent does not come again by itself.
+        // SAFETY: the kernel hands a valid record to a handler installed with SA_SIGINFO.
+        let sent = unsafe { (*info).si_code } <= 0;
         match previous.sa_sigaction {
+            libc::SIG_IGN if sent => {}
             libc::SIG_DFL | libc::SIG_IGN => {
-                // SAFETY: putting back what was there; the access faults again and the kernel acts on it.
-                unsafe { libc::sigaction(signal, previous, core::ptr::null_mut()) };
+                // SAFETY: putting back what was there; the access faults again and the kernel acts on it, or the signal
+                // is sent again. Only system calls that a handler may make.
+                unsafe {
+                    libc::sigaction(signal, previous, core::ptr::null_mut());
+                    if sent {
+                        libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::syscall(libc::SYS_gettid), signal);
+                    }
+                }
             }
             handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
                 // SAFETY: the flag says that the address is of such a function.

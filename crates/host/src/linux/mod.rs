@@ -48,6 +48,8 @@ pub struct LinuxHost {
     inodes: Mutex<Vec<(u64, StoreId)>>,
     /// Whether there may be pages that `SEEK_DATA` does not see.
     unseen: AtomicBool,
+    /// Bytes of memory in the machine.
+    memory: u64,
 }
 
 impl From<Errno> for HostError {
@@ -73,7 +75,7 @@ impl LinuxHost {
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
         let pagemap = rustix::fs::open("/proc/self/pagemap", flags, rustix::fs::Mode::empty())?;
         reserve::hold();
-        Ok(Self { pagemap, inodes: Mutex::new(Vec::new()), unseen: AtomicBool::new(false) })
+        Ok(Self { pagemap, inodes: Mutex::new(Vec::new()), unseen: AtomicBool::new(false), memory: physical_memory() })
     }
 }
 
@@ -202,9 +204,6 @@ impl Host for LinuxHost {
     }
 
     fn commit(&self, store: StoreId, range: StoreRange, window: Option<AddrRange>) -> HostResult {
-        if range.len() > 1 << 30 && range.len() > physical_memory() {
-            return Err(HostError::NoMemory);
-        }
         if range.len() >= FALLOCATE_MIN {
             let mut at = range.start();
             while at < range.end() {
@@ -218,6 +217,10 @@ impl Host for LinuxHost {
             None => Alias::new(store, range).and_then(|alias| populate(alias.0, Access::Write)),
         };
         populated.inspect_err(|_| self.unseen.store(true, Ordering::Relaxed))
+    }
+
+    fn commit_max(&self) -> u64 {
+        self.memory
     }
 
     fn punch(&self, store: StoreId, range: StoreRange) -> HostResult {

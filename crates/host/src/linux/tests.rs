@@ -123,10 +123,3 @@ fn errno_is_the_callers() {
     // SAFETY: as above.
     assert_eq!(unsafe { *libc::__errno_location() }, 77);
 }
-
-#[test]
-fn too_much_is_refused_before_memory_runs_out() {
-    let t = Setup::new();
-    assert_eq!(t.host.commit(t.store, StoreRange::from_bounds(0, 1 << 50), None), Err(HostError::NoMemory));
-    assert_eq!(t.committed(), []);
-}

@@ -426,6 +426,10 @@ impl Host for SimHost {
         state.reap(stores);
     }
 
+    fn commit_max(&self) -> u64 {
+        self.lock().config.memory_pages_max.saturating_mul(PAGE_SIZE)
+    }
+
     fn restore(&self, range: AddrRange, view: View) -> HostResult {
         self.show(range, view, Room::Reserve)
     }

@@ -14,7 +14,7 @@ impl Model {
         addr: u64,
         len: u64,
     ) -> Result<(), Status> {
-        let (vmar, rights) = self.vmar(handle, rights_of_perms(options & PERMS))?;
+        let (vmar, rights) = self.vmar(handle, rights_of_perms(effective_perms(options)))?;
         check_perms(options)?;
         if !addr.is_multiple_of(PAGE) {
             return Err(Status::INVALID_ARGS);

@@ -12,7 +12,7 @@
 
 mod space;
 
-use core::sync::atomic::{AtomicU64, Ordering, fence};
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use zxvm_host::{Host, HostError, HostResult, StoreId, StoreRange};
@@ -185,15 +185,15 @@ impl Window {
     /// Frees everything from `at` on and lets nobody show it again. Cannot fail: what the host does not free now is
     /// freed with the window.
     pub fn retire(&self, at: u64) {
-        self.retired_from.fetch_min(at, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        self.retired_from.fetch_min(at, Ordering::Release);
         self.punch_retired(at);
     }
 
     /// To be called after access outside the VMO's lock to the bytes before `end`: frees what came too late.
     pub fn settle(&self, end: u64) {
-        fence(Ordering::SeqCst);
-        let retired = self.retired_from.load(Ordering::SeqCst);
+        // The host takes one store's writes and punches one after the other. If the punch of `retire` came first, what was
+        // stored before it is seen after the write; if it came later, it freed what was written.
+        let retired = self.retired_from.load(Ordering::Acquire);
         if retired < end {
             self.punch_retired(retired);
         }

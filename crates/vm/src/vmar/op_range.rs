@@ -128,6 +128,7 @@ impl Vmar {
         match op {
             VmarOp::Commit => {
                 piece.in_range()?;
+                vmo.check_plausible(range)?;
                 self.commit(piece)
             }
             VmarOp::Decommit => vmo.decommit(range),

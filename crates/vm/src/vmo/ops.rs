@@ -69,8 +69,17 @@ impl Vmo {
         Ok(VmoRange::from_bounds(start, end))
     }
 
+    /// Refuses to begin to commit more than the machine has.
+    ///
+    /// # Errors
+    /// `NO_MEMORY`.
+    pub(crate) fn check_plausible(&self, range: VmoRange) -> Result<(), Status> {
+        if range.len() > self.host().commit_max() { Err(Status::NO_MEMORY) } else { Ok(()) }
+    }
+
     /// Commits the pages of `range`, shortened by whatever shrinks the VMO meanwhile.
     pub(crate) fn commit(&self, range: VmoRange) -> Result<(), Status> {
+        self.check_plausible(range)?;
         let mut at = range.start();
         while at < range.end() {
             let next = {
