@@ -10,7 +10,7 @@ use zxvm_host::{HostError, PAGE_SIZE, VmoRange, addr};
 use zxvm_types::Status;
 
 use super::extents::SEGMENT;
-use super::{CachePolicy, Vmo};
+use super::{CachePolicy, State, Vmo};
 use crate::error;
 use crate::lock::assert_none_held;
 use crate::store::Window;
@@ -132,17 +132,22 @@ impl Vmo {
         let first = addr::round_down(at);
         let last = addr::round_up(end).expect("inside the VMO").min(first.saturating_add(SEGMENT));
         let range = VmoRange::from_bounds(first, last);
-        if direction == Direction::Write {
-            self.ensure_extents(&mut state, range)?;
-        }
-        let Some(place) = state.extents.places(range).next() else {
-            return Ok(Some(Run::Zero { len: last.min(end) - at }));
+        let found = |state: &State| {
+            let place = state.extents.places(range).next()?;
+            let stop = place.range.end().min(end);
+            let Some(into) = at.checked_sub(place.range.start()) else {
+                return Some(Run::Zero { len: place.range.start() - at });
+            };
+            Some(Run::Stored { window: place.window.clone(), at: place.at + into, len: stop - at })
         };
-        if place.range.start() > at {
-            return Ok(Some(Run::Zero { len: place.range.start() - at }));
+        match (found(&state), direction) {
+            (Some(run @ Run::Stored { .. }), _) | (Some(run), Direction::Read) => Ok(Some(run)),
+            (None, Direction::Read) => Ok(Some(Run::Zero { len: last.min(end) - at })),
+            (Some(Run::Zero { .. }) | None, Direction::Write) => {
+                self.ensure_extents(&mut state, range)?;
+                Ok(found(&state))
+            }
         }
-        let (into, stop) = (at - place.range.start(), place.range.end().min(end));
-        Ok(Some(Run::Stored { window: place.window.clone(), at: place.at + into, len: stop - at }))
     }
 }
 
