@@ -106,16 +106,21 @@ impl Vmo {
     /// # Errors
     /// `OUT_OF_RANGE`; then what the host gives, and pages before it are freed.
     pub(crate) fn decommit(&self, range: VmoRange) -> Result<(), Status> {
-        self.lock().check_range(range.start(), range.len())?;
+        let mut state = self.lock();
+        state.check_range(range.start(), range.len())?;
         let mut rest = range;
         while !rest.is_empty() {
-            let state = &mut *self.lock();
             let step = VmoRange::from_bounds(rest.start(), rest.end().min(rest.start().saturating_add(STEP)));
-            self.free(state, step)?;
-            rest = VmoRange::from_bounds(step.end(), rest.end());
-            // A range may be nearly as long as 2^64: go on where there is something.
-            let next = state.extents.places(rest).next().map_or(rest.end(), |place| place.range.start());
-            rest = VmoRange::from_bounds(next, rest.end());
+            self.free(&mut state, step)?;
+            if step.end() == range.end() {
+                break;
+            }
+            // Let others in between. A range may be nearly as long as 2^64: go on where there is something.
+            drop(state);
+            state = self.lock();
+            let left = VmoRange::from_bounds(step.end(), range.end());
+            let next = state.extents.places(left).next().map_or(range.end(), |place| place.range.start());
+            rest = VmoRange::from_bounds(next, range.end());
         }
         Ok(())
     }
