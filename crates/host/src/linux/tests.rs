@@ -1,3 +1,5 @@
+//! The contract of [`Host`](crate::Host), checked on the running kernel.
+
 use super::*;
 
 const P: u64 = PAGE_SIZE;

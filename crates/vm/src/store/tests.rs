@@ -1,3 +1,5 @@
+//! Windows on the simulated machine: what is dropped, retired or refused.
+
 use std::sync::Arc;
 
 use zxvm_host::fail::{FailNth, Mode};

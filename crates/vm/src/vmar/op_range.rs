@@ -157,23 +157,16 @@ impl Vmar {
                 piece.vmo.commit(vmo_step)?;
                 continue;
             };
-            let mut hidden = Vec::new();
             for (run, store, at, prot) in runs {
                 let part = StoreRange::from_bounds(at, at + run.len());
-                if prot.contains(Prot::WRITE) {
-                    self.space.host.commit(store, part, Some(run)).map_err(status)?;
-                } else {
-                    hidden.push((run, store, part, prot));
-                }
-            }
-            for (run, store, part, prot) in hidden {
-                self.space.host.commit(store, part, None).map_err(status)?;
-                if prot.contains(Prot::READ) {
+                // A page that may not be written cannot be committed by its address.
+                let window = prot.contains(Prot::WRITE).then_some(run);
+                self.space.host.commit(store, part, window).map_err(status)?;
+                if window.is_none() && prot.contains(Prot::READ) {
                     self.space.host.populate(run, Access::Read).map_err(status)?;
                 }
-            }
-            if let Some(inside) = vmo_step.intersect(VmoRange::from_bounds(0, piece.vmo.size())) {
-                piece.vmo.note_committed(inside, frees);
+                let start = vmo_step.start() + (run.start() - step.start());
+                piece.vmo.note_committed(VmoRange::from_bounds(start, start + run.len()), frees);
             }
         }
         Ok(())
