@@ -110,14 +110,15 @@ impl Layout {
     fn insert(&mut self, id: RegionId, range: AddrRange, mut mapping: Mapping) {
         let region = self.region_mut(id);
         let mut at = range;
-        let joined = |child: Option<(AddrRange, &Child)>, test: &dyn Fn(AddrRange, &Mapping) -> bool| match child {
-            Some((found, Child::Mapping(other))) if test(found, other) => Some(found),
-            Some((_, Child::Mapping(_) | Child::Region(_))) | None => None,
+        let (before, after) = region.children.touched_by(range);
+        let mapping_at = |found: AddrRange| match region.children.get(found.start()) {
+            Some(Child::Mapping(other)) => Some(other),
+            Some(Child::Region(_)) | None => None,
         };
-        let before = range.start().checked_sub(1).and_then(|addr| region.children.containing(addr));
-        let left = joined(before, &|found, other| other.continues_with(found.len(), &mapping));
+        let left =
+            before.filter(|&found| mapping_at(found).is_some_and(|other| other.continues_with(found.len(), &mapping)));
         let right =
-            joined(region.children.containing(range.end()), &|_, other| mapping.continues_with(range.len(), other));
+            after.filter(|&found| mapping_at(found).is_some_and(|other| mapping.continues_with(range.len(), other)));
         let mut take = |found: AddrRange| match region.children.remove(found.start()) {
             Some((_, Child::Mapping(other))) => other,
             Some((_, Child::Region(_))) | None => unreachable!("just seen"),

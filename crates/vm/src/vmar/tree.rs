@@ -136,16 +136,45 @@ impl<T> Tree<T> {
     }
 
     /// The value whose range starts at `start`.
+    pub fn get(&self, start: u64) -> Option<&T> {
+        self.values[self.find(start)? as usize].as_ref()
+    }
+
+    /// The value whose range starts at `start`, to be changed.
     pub fn get_mut(&mut self, start: u64) -> Option<&mut T> {
+        let link = self.find(start)?;
+        self.values[link as usize].as_mut()
+    }
+
+    fn find(&self, start: u64) -> Option<Link> {
         let mut link = self.root;
         while let Some(node) = self.nodes.get(link as usize) {
             link = match start.cmp(&node.range.start()) {
                 core::cmp::Ordering::Less => node.left,
-                core::cmp::Ordering::Equal => return self.values[link as usize].as_mut(),
+                core::cmp::Ordering::Equal => return Some(link),
                 core::cmp::Ordering::Greater => node.right,
             };
         }
         None
+    }
+
+    /// Where the free `range` touches others: the ranges that end where it starts and start where it ends.
+    pub fn touched_by(&self, range: AddrRange) -> (Option<AddrRange>, Option<AddrRange>) {
+        let (mut before, mut after) = (None, None);
+        let mut link = self.root;
+        while let Some(node) = self.nodes.get(link as usize) {
+            link = if node.range.end() <= range.start() {
+                before = Some(node.range);
+                node.right
+            } else {
+                after = Some(node.range);
+                node.left
+            };
+        }
+        (
+            before.filter(|before: &AddrRange| before.end() == range.start()),
+            after.filter(|after: &AddrRange| after.start() == range.end()),
+        )
     }
 
     /// Whether nothing has a byte in `range`.
@@ -157,6 +186,9 @@ impl<T> Tree<T> {
     pub fn touching(&self, range: AddrRange) -> impl Iterator<Item = (AddrRange, &T)> {
         let mut at = range.start();
         core::iter::from_fn(move || {
+            if at >= range.end() {
+                return None;
+            }
             let found = self.first_ending_after(at).filter(|(found, _)| found.start() < range.end())?;
             at = found.0.end();
             Some(found)
@@ -320,6 +352,11 @@ mod tests {
                 assert_eq!(tree.remove(start), naive.remove(&start));
             }
             tree.audit(bounds);
+            if tree.is_free(want) {
+                let before = naive.values().map(|&(r, _)| r).find(|r| r.end() == want.start());
+                let after = naive.values().map(|&(r, _)| r).find(|r| r.start() == want.end());
+                assert_eq!(tree.touched_by(want), (before, after));
+            }
             let addr = (100 + rng.u64(0..500)) * P;
             let expected = naive.values().find(|(r, _)| r.start() <= addr && addr < r.end());
             assert_eq!(tree.containing(addr).map(|(r, &v)| (r, v)), expected.copied());

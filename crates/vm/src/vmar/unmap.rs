@@ -19,16 +19,18 @@ impl Vmar {
             let region = layout.region(self.id)?;
             let range = self.inside(addr, len).ok_or(Status::INVALID_ARGS)?;
             let mut span = None::<AddrRange>;
+            let mut shown = false;
             for (at, child) in region.children.touching(range) {
-                match child {
+                shown |= match child {
                     Child::Region(_) if !children || !range.contains(at) => return Err(Status::INVALID_ARGS),
-                    Child::Region(_) | Child::Mapping(_) => {}
-                }
+                    Child::Region(below) => layout.first_mapping(*below, at).is_some(),
+                    Child::Mapping(_) => true,
+                };
                 let part = at.intersect(range).expect("it touches");
                 span = Some(AddrRange::from_bounds(span.map_or(part.start(), AddrRange::start), part.end()));
             }
             let Some(span) = span else { return Ok(()) };
-            if layout.first_mapping(self.id, span).is_some() {
+            if shown {
                 let mut steps = Steps::default();
                 steps.push(Step::Show(span, View::Held));
                 self.space.apply(&mut layout, &steps).map_err(status)?;
