@@ -26,7 +26,9 @@ pub struct Tree<T> {
     rng: fastrand::Rng,
 }
 
+/// One cache line, so that a step of a search costs one miss.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Node {
     range: AddrRange,
     priority: u32,
