@@ -50,6 +50,13 @@ impl Extents {
         })
     }
 
+    /// The window that holds byte `offset`, where in the window that is, and how many bytes there are from it on.
+    pub fn at(&self, offset: u64) -> Option<(&Arc<Window>, u64, u64)> {
+        let (&start, extent) = self.map.range(..=offset).next_back()?;
+        let into = offset - start;
+        (into < extent.len).then(|| (&extent.window, extent.at + into, extent.len - into))
+    }
+
     /// Makes extents for what has none in `range`. Each new one reaches as far as its segment, the next extent and
     /// `capacity` allow. Those made before an error stay.
     pub fn ensure(

@@ -129,25 +129,26 @@ impl Vmo {
         if at == end {
             return Ok(None);
         }
+        let stored = |state: &State| {
+            let (window, from, len) = state.extents.at(at)?;
+            Some(Run::Stored { window: window.clone(), at: from, len: len.min(end - at) })
+        };
+        if let Some(run) = stored(&state) {
+            return Ok(Some(run));
+        }
         let first = addr::round_down(at);
         let last = addr::round_up(end).expect("inside the VMO").min(first.saturating_add(SEGMENT));
         let range = VmoRange::from_bounds(first, last);
-        let found = |state: &State| {
-            let place = state.extents.places(range).next()?;
-            let stop = place.range.end().min(end);
-            let Some(into) = at.checked_sub(place.range.start()) else {
-                return Some(Run::Zero { len: place.range.start() - at });
-            };
-            Some(Run::Stored { window: place.window.clone(), at: place.at + into, len: stop - at })
-        };
-        match (found(&state), direction) {
-            (Some(run @ Run::Stored { .. }), _) | (Some(run), Direction::Read) => Ok(Some(run)),
-            (None, Direction::Read) => Ok(Some(Run::Zero { len: last.min(end) - at })),
-            (Some(Run::Zero { .. }) | None, Direction::Write) => {
-                self.ensure_extents(&mut state, range)?;
-                Ok(found(&state))
+        Ok(match direction {
+            Direction::Read => {
+                let next = state.extents.places(range).next().map_or(last, |place| place.range.start());
+                Some(Run::Zero { len: next.min(end) - at })
             }
-        }
+            Direction::Write => {
+                self.ensure_extents(&mut state, range)?;
+                stored(&state)
+            }
+        })
     }
 }
 
