@@ -9,20 +9,60 @@ use core::marker::PhantomData;
 
 use super::copy::{copy_in, copy_out};
 
-/// A caller's buffer that a call writes to.
-#[derive(Clone, Copy, Debug)]
-pub struct UserSlice<'a> {
-    addr: usize,
-    len: usize,
-    life: PhantomData<&'a mut [u8]>,
+macro_rules! user_buffer {
+    ($(#[$meta:meta])* $name:ident, $lent:ty, $leave:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name<'a> {
+            addr: usize,
+            len: usize,
+            life: PhantomData<$lent>,
+        }
+
+        impl $name<'_> {
+            /// The `len` bytes at `addr`, which may be any address at all.
+            ///
+            /// # Safety
+            #[doc = $leave]
+            pub const unsafe fn from_raw_parts(addr: usize, len: usize) -> Self {
+                Self { addr, len, life: PhantomData }
+            }
+
+            /// Address of the first byte.
+            pub const fn addr(self) -> usize {
+                self.addr
+            }
+
+            /// Length in bytes.
+            pub const fn len(self) -> usize {
+                self.len
+            }
+
+            /// Whether it has no bytes.
+            pub const fn is_empty(self) -> bool {
+                self.len == 0
+            }
+
+            /// The part of `len` bytes from `at` on.
+            ///
+            /// # Panics
+            /// If that is not inside.
+            #[track_caller]
+            pub fn part(self, at: usize, len: usize) -> Self {
+                assert!(at.checked_add(len).is_some_and(|end| end <= self.len));
+                Self { addr: self.addr.wrapping_add(at), len, life: PhantomData }
+            }
+        }
+    };
 }
 
-/// A caller's buffer that a call reads from.
-#[derive(Clone, Copy, Debug)]
-pub struct UserRef<'a> {
-    addr: usize,
-    len: usize,
-    life: PhantomData<&'a [u8]>,
+user_buffer! {
+    /// A caller's buffer that a call writes to.
+    UserSlice, &'a mut [u8], "The caller lets the engine overwrite whatever of this range is writable."
+}
+user_buffer! {
+    /// A caller's buffer that a call reads from.
+    UserRef, &'a [u8], "The caller lets the engine read whatever of this range is readable."
 }
 
 /// The first byte of a buffer that could not be accessed.
@@ -33,40 +73,7 @@ pub struct UserFault {
     pub at: usize,
 }
 
-impl<'a> UserSlice<'a> {
-    /// The `len` bytes at `addr`, which may be any address at all.
-    ///
-    /// # Safety
-    /// The caller lets the engine overwrite whatever of this range is writable.
-    pub const unsafe fn from_raw_parts(addr: usize, len: usize) -> Self {
-        Self { addr, len, life: PhantomData }
-    }
-
-    /// Address of the first byte.
-    pub const fn addr(self) -> usize {
-        self.addr
-    }
-
-    /// Length in bytes.
-    pub const fn len(self) -> usize {
-        self.len
-    }
-
-    /// Whether it has no bytes.
-    pub const fn is_empty(self) -> bool {
-        self.len == 0
-    }
-
-    /// The part of `len` bytes from `at` on.
-    ///
-    /// # Panics
-    /// If that is not inside.
-    #[track_caller]
-    pub fn part(self, at: usize, len: usize) -> Self {
-        assert!(at.checked_add(len).is_some_and(|end| end <= self.len));
-        Self { addr: self.addr.wrapping_add(at), len, life: PhantomData }
-    }
-
+impl UserSlice<'_> {
     /// Copies `bytes` to the start of the buffer.
     ///
     /// # Errors
@@ -81,40 +88,7 @@ impl<'a> UserSlice<'a> {
     }
 }
 
-impl<'a> UserRef<'a> {
-    /// The `len` bytes at `addr`, which may be any address at all.
-    ///
-    /// # Safety
-    /// The caller lets the engine read whatever of this range is readable.
-    pub const unsafe fn from_raw_parts(addr: usize, len: usize) -> Self {
-        Self { addr, len, life: PhantomData }
-    }
-
-    /// Address of the first byte.
-    pub const fn addr(self) -> usize {
-        self.addr
-    }
-
-    /// Length in bytes.
-    pub const fn len(self) -> usize {
-        self.len
-    }
-
-    /// Whether it has no bytes.
-    pub const fn is_empty(self) -> bool {
-        self.len == 0
-    }
-
-    /// The part of `len` bytes from `at` on.
-    ///
-    /// # Panics
-    /// If that is not inside.
-    #[track_caller]
-    pub fn part(self, at: usize, len: usize) -> Self {
-        assert!(at.checked_add(len).is_some_and(|end| end <= self.len));
-        Self { addr: self.addr.wrapping_add(at), len, life: PhantomData }
-    }
-
+impl UserRef<'_> {
     /// Copies the start of the buffer to `bytes`.
     ///
     /// # Errors
