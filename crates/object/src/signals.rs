@@ -114,11 +114,17 @@ impl State {
 
 /// Waits until one of `items` is satisfied or canceled, or the deadline comes. `seen` receives, for each item, what was
 /// active when it was satisfied, or at the end. An item is satisfied at once if one of its signals is active already, also
-/// when the deadline has passed. Blocks without holding a lock.
+/// when the deadline has passed. `is_open` says whether a handle is still there: one that went between its look-up and
+/// the wait ends the wait like one that goes during it. Blocks without holding a lock.
 ///
 /// # Panics
 /// If `seen` and `items` differ in length.
-pub fn wait(items: &[WaitFor<'_>], deadline: Deadline, seen: &mut [zx_signals_t]) -> WaitEnd {
+pub fn wait(
+    items: &[WaitFor<'_>],
+    deadline: Deadline,
+    seen: &mut [zx_signals_t],
+    is_open: impl Fn(zx_handle_t) -> bool,
+) -> WaitEnd {
     assert_eq!(items.len(), seen.len());
     assert_none_held();
     let waiter = Arc::new(Waiter::default());
@@ -134,6 +140,10 @@ pub fn wait(items: &[WaitFor<'_>], deadline: Deadline, seen: &mut [zx_signals_t]
         }
     }
     if !satisfied {
+        // From here on a handle that goes finds its observer.
+        for item in items.iter().filter(|item| !is_open(item.handle)) {
+            item.signals.cancel(item.handle);
+        }
         waiter.sleep(deadline);
     }
     for (item, seen) in items.iter().zip(&mut *seen) {
@@ -177,12 +187,21 @@ mod tests {
     use super::*;
     use std::thread;
 
+    /// A handle that is there no more.
+    const GONE: u32 = 11;
     const POLL: fn() -> Deadline = || Deadline::At(Instant::now());
 
     fn wait_one(signals: &Signals, mask: u32, handle: u32, deadline: Deadline) -> (WaitEnd, u32) {
         let mut seen = [0];
-        let end = wait(&[WaitFor { signals, mask, handle }], deadline, &mut seen);
+        let end = wait(&[WaitFor { signals, mask, handle }], deadline, &mut seen, |handle| handle != GONE);
         (end, seen[0])
+    }
+
+    #[test]
+    fn a_handle_that_went_before_the_wait_ends_it() {
+        let signals = Signals::new(0b1000);
+        let canceled = (WaitEnd::Canceled, 0b1000 | ZX_SIGNAL_HANDLE_CLOSED);
+        assert_eq!(wait_one(&signals, 0b1, GONE, Deadline::Never), canceled);
     }
 
     fn until_observed(signals: &Signals, count: usize) {
@@ -232,7 +251,7 @@ mod tests {
             let waiter = scope.spawn(|| {
                 let mut seen = [9; 2];
                 let items = [WaitFor { signals: &a, mask: 1, handle: 3 }, WaitFor { signals: &b, mask: 1, handle: 7 }];
-                (wait(&items, Deadline::Never, &mut seen), seen)
+                (wait(&items, Deadline::Never, &mut seen, |_| true), seen)
             });
             until_observed(&a, 1);
             until_observed(&b, 1);

@@ -128,7 +128,7 @@ impl Kernel {
         let object = self.waitable(handle)?;
         let mut seen = [0];
         let items = [WaitFor { signals: object.base().signals(), mask: signals, handle }];
-        let end = wait(&items, until(deadline), &mut seen);
+        let end = wait(&items, until(deadline), &mut seen, |handle| self.handles.get(handle).is_ok());
         observed.put(seen[0]).map_err(invalid_args)?;
         ended(end)
     }
@@ -151,7 +151,7 @@ impl Kernel {
             .map(|(object, item)| WaitFor { signals: object.base().signals(), mask: item.waitfor, handle: item.handle })
             .collect();
         let mut seen = vec![0; items.len()];
-        let end = wait(&waits, until(deadline), &mut seen);
+        let end = wait(&waits, until(deadline), &mut seen, |handle| self.handles.get(handle).is_ok());
         for (item, seen) in items.iter_mut().zip(seen) {
             item.pending = seen;
         }
