@@ -1,6 +1,6 @@
 //! The engine as one value: host, stores, address space, handles, and the two handles that a process is born with.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use zxvm_host::linux::{LinuxHost, in_child, install_fault_recovery, keep_from_children};
@@ -44,11 +44,20 @@ impl Kernel {
     /// `BAD_STATE`: this process was forked from one that had an engine. `NO_RESOURCES`, `NO_MEMORY`, `ACCESS_DENIED`,
     /// `INTERNAL`: Linux refused what the engine needs (`/proc`, a file descriptor, address space).
     pub fn current() -> Result<&'static Self, Status> {
-        static CURRENT: OnceLock<Result<Kernel, Status>> = OnceLock::new();
+        static CURRENT: OnceLock<Kernel> = OnceLock::new();
+        static MAKING: Mutex<()> = Mutex::new(());
         if in_child() {
             return Err(Status::BAD_STATE);
         }
-        CURRENT.get_or_init(Self::on_linux).as_ref().map_err(|status| *status)
+        if let Some(kernel) = CURRENT.get() {
+            return Ok(kernel);
+        }
+        // A refusal is not remembered: the next call tries again.
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        if CURRENT.get().is_none() {
+            let _ = CURRENT.set(Self::on_linux()?);
+        }
+        CURRENT.get().ok_or(Status::INTERNAL)
     }
 
     fn on_linux() -> Result<Self, Status> {

@@ -63,3 +63,20 @@ fn a_commit_of_more_than_the_machine_has_is_refused_through_a_mapping_too() {
     assert_eq!((commit(len), sim.memory_pages()), (Err(Status::NO_MEMORY), 0));
     assert_eq!((commit(len / 2), sim.memory_pages()), (Ok(()), 100));
 }
+
+/// Every region inside another cost a frame of stack in every walk; with tens of thousands the process died in one.
+#[test]
+fn regions_nest_only_so_deep_that_every_walk_gets_back() {
+    let kernel = kernel();
+    let mut parent = kernel.vmar_root_self();
+    let top = loop {
+        let (mut child, mut addr) = (ZX_HANDLE_INVALID, 0);
+        match kernel.vmar_allocate(parent, ZX_VM_CAN_MAP_READ, 0, PAGE as usize, &mut child, &mut addr) {
+            Ok(()) => parent = child,
+            Err(status) => break status,
+        }
+        assert!(addr != 0);
+    };
+    assert_eq!(top, Status::NO_RESOURCES);
+    kernel.audit();
+}

@@ -33,7 +33,7 @@ use crate::api::{Access, Host, HostError, HostResult, Piece, Prot, RunSink, STOR
 use user::{UserRef, UserSlice};
 
 /// The pages of one `fallocate` call: a signal makes the kernel undo and restart one, so they are kept short.
-const FALLOCATE_MAX: u64 = 64 << 20;
+const FALLOCATE_MAX: u64 = 2 << 20;
 /// From here on `fallocate` before populating is cheaper than populating alone (measured: a quarter less per page).
 const FALLOCATE_MIN: u64 = 8 * PAGE_SIZE;
 
@@ -204,19 +204,21 @@ impl Host for LinuxHost {
     }
 
     fn commit(&self, store: StoreId, range: StoreRange, window: Option<AddrRange>) -> HostResult {
-        if range.len() >= FALLOCATE_MIN {
-            let mut at = range.start();
-            while at < range.end() {
-                let len = FALLOCATE_MAX.min(range.end() - at);
-                retry(|| rustix::fs::fallocate(fd(&store), FallocateFlags::KEEP_SIZE, at, len))?;
-                at += len;
+        let work = || {
+            if range.len() >= FALLOCATE_MIN {
+                let mut at = range.start();
+                while at < range.end() {
+                    let len = FALLOCATE_MAX.min(range.end() - at);
+                    retry(|| rustix::fs::fallocate(fd(&store), FallocateFlags::KEEP_SIZE, at, len))?;
+                    at += len;
+                }
             }
-        }
-        let populated = match window {
-            Some(window) => populate(window, Access::Write),
-            None => Alias::new(store, range).and_then(|alias| populate(alias.0, Access::Write)),
+            match window {
+                Some(window) => populate(window, Access::Write),
+                None => populate(Alias::new(store, range)?.0, Access::Write),
+            }
         };
-        populated.inspect_err(|_| self.unseen.store(true, Ordering::Relaxed))
+        work().inspect_err(|_| self.unseen.store(true, Ordering::Relaxed))
     }
 
     fn commit_max(&self) -> u64 {

@@ -4,6 +4,7 @@
 //! are held; where giving memory back or putting something back is refused, they are given up, the call is made again,
 //! and they are taken again if that is possible by then.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
@@ -17,6 +18,9 @@ const LEN: usize = PAGES * PAGE_SIZE as usize;
 
 /// Its address, while it is held.
 static HELD: Mutex<Option<usize>> = Mutex::new(None);
+
+/// Whether it was given up and could not be taken again yet.
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// Takes the reserve, if it is not held.
 pub fn hold() {
@@ -33,7 +37,14 @@ pub fn hold() {
 pub fn with<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
     match call() {
         Err(Errno::NOMEM) => {}
-        result => return result,
+        result => {
+            if LOST.load(Ordering::Relaxed)
+                && let Ok(mut held) = HELD.try_lock()
+            {
+                remake(&mut held);
+            }
+            return result;
+        }
     }
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(at) = held.take() {
@@ -41,8 +52,15 @@ pub fn with<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::R
         let _ = unsafe { munmap(at as *mut _, LEN) };
     }
     let result = call();
-    *held = make();
+    remake(&mut held);
     result
+}
+
+fn remake(held: &mut Option<usize>) {
+    if held.is_none() {
+        *held = make();
+    }
+    LOST.store(held.is_none(), Ordering::Relaxed);
 }
 
 fn make() -> Option<usize> {

@@ -15,7 +15,7 @@ mod space;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-use zxvm_host::{Host, HostError, HostResult, StoreId, StoreRange};
+use zxvm_host::{Host, HostError, HostResult, PAGE_SIZE, StoreId, StoreRange};
 
 use crate::lock::{Rank, Ranked};
 use space::Space;
@@ -69,6 +69,8 @@ pub struct Window {
     pool: usize,
     store: StoreId,
     range: StoreRange,
+    /// The range and the page behind it.
+    taken: StoreRange,
     /// Bytes of the window from here on are shown by nobody, for good.
     retired_from: AtomicU64,
 }
@@ -95,10 +97,12 @@ impl StoreSet {
         };
         let mut pools = self.pools.lock();
         pools.clean(&*self.host);
-        let (pool, range) = pools.take(&*self.host, width, room)?;
+        // Asking where data ends walks on to the next hole: a page behind every window that is never used keeps it inside.
+        let (pool, taken) = pools.take(&*self.host, width, room + PAGE_SIZE)?;
+        let range = StoreRange::from_bounds(taken.start(), taken.end() - PAGE_SIZE);
         let store = pools.pools[pool].store;
         drop(pools);
-        Ok(Arc::new(Window { set: self.clone(), pool, store, range, retired_from: AtomicU64::new(u64::MAX) }))
+        Ok(Arc::new(Window { set: self.clone(), pool, store, range, taken, retired_from: AtomicU64::new(u64::MAX) }))
     }
 
     /// Frees what the host would not free earlier.
@@ -214,9 +218,9 @@ impl Drop for Window {
         pools.unclean.retain(|unclean| unclean.pool != self.pool || !self.range.contains(unclean.range));
         pools.clean(&*self.set.host);
         if clean {
-            pools.pools[self.pool].space.give_back(self.range);
+            pools.pools[self.pool].space.give_back(self.taken);
         } else {
-            pools.unclean.push(Unclean { pool: self.pool, range: self.range, in_window: false });
+            pools.unclean.push(Unclean { pool: self.pool, range: self.taken, in_window: false });
         }
     }
 }

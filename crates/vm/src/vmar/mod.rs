@@ -89,6 +89,8 @@ struct Layout {
 struct Region {
     range: AddrRange,
     parent: Option<RegionId>,
+    /// How many regions it is inside of; less than [`allocate::DEPTH_MAX`], since walks recurse.
+    depth: usize,
     flags: RegionFlags,
     children: Tree<Child>,
 }
@@ -129,7 +131,7 @@ impl AddressSpace {
         let mut rng = fastrand::Rng::with_seed(seed);
         let flags = RegionFlags { can: Prot::all(), specific: true, compact: false };
         let mut regions = SlotMap::with_key();
-        let root = regions.insert(Region { range, parent: None, flags, children: Tree::new(rng.u64(..)) });
+        let root = regions.insert(Region { range, parent: None, depth: 0, flags, children: Tree::new(rng.u64(..)) });
         let layout = RankedRw::new(Rank::Layout, Layout { regions, rng, damaged: Vec::new() });
         Ok(Arc::new(Self { host, range, root, layout }))
     }

@@ -226,6 +226,10 @@ impl Piece {
 impl Layout {
     /// What `step` of the piece shows, if it is still the piece's mapping that is there.
     pub(super) fn still_there(&self, piece: &Piece, step: AddrRange) -> Option<Vec<StoredRun>> {
+        if !self.damaged.is_empty() {
+            // What the host shows at an address may not be what the tree says: use none.
+            return None;
+        }
         let region = self.regions.get(piece.region)?;
         let (base, child) = region.children.containing(step.start())?;
         let mapping = match child {

@@ -159,7 +159,7 @@ mod tests {
     fn region(compact: bool) -> Region {
         let range = AddrRange::from_bounds(64 * P, 128 * P);
         let flags = RegionFlags { can: Prot::all(), specific: true, compact };
-        Region { range, parent: None, flags, children: Tree::new(5) }
+        Region { range, parent: None, depth: 0, flags, children: Tree::new(5) }
     }
 
     fn fill(region: &mut Region, from: u64, to: u64) {
