@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 
-use zxvm_types::{Status, ZX_HANDLE_FIXED_BITS_MASK, zx_handle_t, zx_rights_t};
+use zxvm_types::{Status, ZX_HANDLE_FIXED_BITS_MASK, ZX_HANDLE_INVALID, zx_handle_t, zx_rights_t};
 use zxvm_vm::lock::{Rank, Ranked};
 
 use crate::object::Object;
@@ -67,8 +67,38 @@ impl HandleTable {
     /// # Errors
     /// `NO_MEMORY`: 262,144 handles are there already.
     pub fn insert(&self, object: Object, rights: zx_rights_t) -> Result<zx_handle_t, Status> {
-        let index = self.free.lock().take().ok_or(Status::NO_MEMORY)?;
         object.handle_made();
+        self.insert_counted(object, rights)
+    }
+
+    /// Another handle to what `value` stands for, with the rights that `rights` makes of the held ones. The object
+    /// counts it before the first can go, so it is not told meanwhile that its last handle went.
+    ///
+    /// # Errors
+    /// `BAD_HANDLE`; what `rights` gives; `NO_MEMORY`.
+    pub fn duplicate(
+        &self,
+        value: zx_handle_t,
+        rights: impl FnOnce(zx_rights_t) -> Result<zx_rights_t, Status>,
+    ) -> Result<zx_handle_t, Status> {
+        let (index, generation) = self.decode(value)?;
+        let chunk = self.chunks[index as usize / CHUNK].get().ok_or(Status::BAD_HANDLE)?;
+        let (object, rights) = {
+            let slot = chunk[index as usize % CHUNK].lock();
+            let held = slot.handle.as_ref().filter(|_| slot.generation == generation).ok_or(Status::BAD_HANDLE)?;
+            let rights = rights(held.rights)?;
+            held.object.handle_made();
+            (held.object.clone(), rights)
+        };
+        self.insert_counted(object, rights)
+    }
+
+    /// Puts a handle in that the object counts already; it does not any more if that fails.
+    fn insert_counted(&self, object: Object, rights: zx_rights_t) -> Result<zx_handle_t, Status> {
+        let Some(index) = self.free.lock().take() else {
+            object.handle_gone(ZX_HANDLE_INVALID);
+            return Err(Status::NO_MEMORY);
+        };
         let mut slot = self.slot(index).lock();
         debug_assert!(slot.handle.is_none());
         slot.handle = Some(Handle { object, rights });

@@ -1,6 +1,6 @@
 //! Handles: close, duplicate, replace.
 
-use zxvm_object::{Handle, Object};
+use zxvm_object::Object;
 use zxvm_types::*;
 
 use crate::kernel::{Kernel, require};
@@ -15,6 +15,10 @@ impl Kernel {
         out: impl Out<zx_handle_t>,
     ) -> Result<zx_handle_t, Status> {
         let value = self.handles.insert(object, rights)?;
+        self.hand_out(value, out)
+    }
+
+    fn hand_out(&self, value: zx_handle_t, out: impl Out<zx_handle_t>) -> Result<zx_handle_t, Status> {
         out.put(value).map_err(|fault| {
             // Another thread may have guessed and closed it: then it is gone as well.
             let _ = self.handles.remove(value);
@@ -63,10 +67,11 @@ impl Kernel {
         rights: zx_rights_t,
         out: impl Out<zx_handle_t>,
     ) -> Result<(), Status> {
-        let Handle { object, rights: held } = self.handles.get(handle)?;
-        require(held, ZX_RIGHT_DUPLICATE)?;
-        let rights = reduced(held, rights)?;
-        self.give(object, rights, out).map(drop)
+        let copy = self.handles.duplicate(handle, |held| {
+            require(held, ZX_RIGHT_DUPLICATE)?;
+            reduced(held, rights)
+        })?;
+        self.hand_out(copy, out).map(drop)
     }
 
     /// Another handle in place of this one, which is gone whatever the result.
