@@ -81,15 +81,12 @@ impl HandleTable {
         value: zx_handle_t,
         rights: impl FnOnce(zx_rights_t) -> Result<zx_rights_t, Status>,
     ) -> Result<zx_handle_t, Status> {
-        let (index, generation) = self.decode(value)?;
-        let chunk = self.chunks[index as usize / CHUNK].get().ok_or(Status::BAD_HANDLE)?;
-        let (object, rights) = {
-            let slot = chunk[index as usize % CHUNK].lock();
-            let held = slot.handle.as_ref().filter(|_| slot.generation == generation).ok_or(Status::BAD_HANDLE)?;
+        let (object, rights) = self.in_slot(value, |_, slot| {
+            let held = slot.handle.as_ref().ok_or(Status::BAD_HANDLE)?;
             let rights = rights(held.rights)?;
             held.object.handle_made();
-            (held.object.clone(), rights)
-        };
+            Ok((held.object.clone(), rights))
+        })?;
         self.insert_counted(object, rights)
     }
 
@@ -110,12 +107,7 @@ impl HandleTable {
     /// # Errors
     /// `BAD_HANDLE`: nothing.
     pub fn get(&self, value: zx_handle_t) -> Result<Handle, Status> {
-        let (index, generation) = self.decode(value)?;
-        let slot = self.chunks[index as usize / CHUNK].get().ok_or(Status::BAD_HANDLE)?[index as usize % CHUNK].lock();
-        match &slot.handle {
-            Some(handle) if slot.generation == generation => Ok(handle.clone()),
-            Some(_) | None => Err(Status::BAD_HANDLE),
-        }
+        self.in_slot(value, |_, slot| slot.handle.clone().ok_or(Status::BAD_HANDLE))
     }
 
     /// Takes a handle out and ends the waits through it. What is returned was the handle; drop it without locks.
@@ -132,17 +124,11 @@ impl HandleTable {
     /// # Errors
     /// `BAD_HANDLE`: the value stands for nothing; `then` is not called.
     pub fn remove_and<T>(&self, value: zx_handle_t, then: impl FnOnce(&Handle) -> T) -> Result<T, Status> {
-        let (index, generation) = self.decode(value)?;
-        let chunk = self.chunks[index as usize / CHUNK].get().ok_or(Status::BAD_HANDLE)?;
-        let handle = {
-            let mut slot = chunk[index as usize % CHUNK].lock();
-            if slot.generation != generation {
-                return Err(Status::BAD_HANDLE);
-            }
+        let (index, handle) = self.in_slot(value, |index, slot| {
             let handle = slot.handle.take().ok_or(Status::BAD_HANDLE)?;
             slot.generation = (slot.generation + 1) & ((1 << GENERATION_BITS) - 1);
-            handle
-        };
+            Ok((index, handle))
+        })?;
         let result = then(&handle);
         handle.object.handle_gone(value);
         self.free.lock().queue.push_back(index);
@@ -157,6 +143,21 @@ impl HandleTable {
                 each(&handle);
             }
         }
+    }
+
+    /// Looks the value's slot up and acts on it under its lock.
+    ///
+    /// # Errors
+    /// `BAD_HANDLE`: the value is no handle's, or of an earlier one in the slot. What `act` gives.
+    fn in_slot<T>(
+        &self,
+        value: zx_handle_t,
+        act: impl FnOnce(u32, &mut Slot) -> Result<T, Status>,
+    ) -> Result<T, Status> {
+        let (index, generation) = self.decode(value)?;
+        let chunk = self.chunks[index as usize / CHUNK].get().ok_or(Status::BAD_HANDLE)?;
+        let mut slot = chunk[index as usize % CHUNK].lock();
+        if slot.generation == generation { act(index, &mut slot) } else { Err(Status::BAD_HANDLE) }
     }
 
     fn slot(&self, index: u32) -> &Ranked<Slot> {
@@ -212,6 +213,19 @@ mod tests {
         assert_eq!(gone.object.base().handle_count(), 0);
         assert_eq!(table.get(value).map(drop), Err(Status::BAD_HANDLE));
         assert_eq!(table.remove(value).map(drop), Err(Status::BAD_HANDLE));
+    }
+
+    #[test]
+    fn a_duplicate_is_counted_and_a_refused_one_is_not() {
+        let (table, koids) = (HandleTable::new(3), Koids::default());
+        let object = event(&koids);
+        let value = table.insert(object.clone(), 0b11).unwrap();
+        let copy = table.duplicate(value, |held| Ok(held & 0b01)).unwrap();
+        assert_eq!((object.base().handle_count(), table.get(copy).unwrap().rights), (2, 0b01));
+        assert_eq!(table.duplicate(value, |_| Err(Status::ACCESS_DENIED)), Err(Status::ACCESS_DENIED));
+        table.remove(value).unwrap();
+        assert_eq!(table.duplicate(value, Ok), Err(Status::BAD_HANDLE));
+        assert_eq!(object.base().handle_count(), 1);
     }
 
     #[test]

@@ -76,3 +76,18 @@ fn few_descriptors_are_enough_for_any_number_of_windows() {
     drop(windows);
     set.audit();
 }
+
+#[test]
+fn data_of_one_window_never_runs_into_the_next() {
+    let set = StoreSet::new(Arc::new(SimHost::default()));
+    let windows: Vec<_> = (0..4 * SPREAD).map(|_| set.window(2 * P).unwrap()).collect();
+    for window in &windows {
+        write(&set, window, 0);
+        write(&set, window, P);
+    }
+    for window in &windows {
+        let (mut runs, all) = (Vec::new(), StoreRange::from_bounds(0, zxvm_host::STORE_SIZE));
+        set.host().committed_runs(window.store(), all, &mut |run| runs.push(run)).unwrap();
+        assert!(runs.contains(&window.part(0, 2 * P)), "{runs:?}");
+    }
+}
