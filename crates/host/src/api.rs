@@ -12,6 +12,7 @@
 //! 5. Replacing what is at an address is one step: no other thread ever sees the address free.
 
 use core::fmt;
+use std::sync::Weak;
 
 use crate::addr::{AddrRange, StoreRange};
 use crate::user::{UserRef, UserSlice};
@@ -70,6 +71,25 @@ pub enum Access {
     Write,
 }
 
+/// Which accesses to a watched range wait for the [`FaultSink`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Stores to guarded pages.
+    Guarded,
+    /// And all accesses to absent pages.
+    Absent,
+    /// And all accesses to pages without a page-table entry.
+    Unentered,
+}
+
+/// Who is asked when an access to a watched page has to wait.
+pub trait FaultSink: Send + Sync + fmt::Debug {
+    /// A thread waits with an access to the page at `addr`. Whatever it waits for is dealt with before this returns; then
+    /// the thread tries again, and is back here if it must wait still. Called without any lock, from the host's own
+    /// thread or from the one that waits.
+    fn fault(&self, addr: u64);
+}
+
 /// Why the host refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
@@ -91,6 +111,9 @@ pub enum HostError {
     /// The kernel does not allow it here.
     #[error("not permitted")]
     Permission,
+    /// The kernel cannot do it here: it has no such call, or keeps it from this process.
+    #[error("not supported")]
+    NotSupported,
     /// Anything else, as the error number Linux gave.
     #[error("the kernel said error {0}")]
     Other(i32),
@@ -122,8 +145,15 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// `Fault`, `NoMemory`: bytes before it have been copied.
     fn write_store(&self, store: StoreId, at: u64, from: UserRef<'_>) -> HostResult;
 
+    /// Copies `from` to the range of the store `to` that starts at `at`, committing all pages there.
+    ///
+    /// # Errors
+    /// `NoMemory`: some pages may have been committed, with any content.
+    fn copy(&self, store: StoreId, from: StoreRange, to: StoreId, at: u64) -> HostResult;
+
     /// Commits every absent page of the range; content is kept. If `window` is given, it is an address range of the
-    /// same length whose pages show exactly this store range with `WRITE` allowed: page-table entries are made there too.
+    /// same length whose pages show exactly this store range with `WRITE` allowed, none guarded: page-table entries are made
+    /// there too.
     ///
     /// # Errors
     /// `NoMemory`: some pages may have been committed.
@@ -157,8 +187,8 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// `NoMemory`: part may have been changed.
     fn protect(&self, range: AddrRange, prot: Prot) -> HostResult;
 
-    /// Makes page-table entries for the whole range, which shows stores that allow the access.
-    /// Pages that are absent become committed.
+    /// Makes page-table entries for the whole range, which shows stores that allow the access and has, for
+    /// `Access::Write`, no guarded page. Pages that are absent become committed.
     ///
     /// # Errors
     /// `NoMemory`: some pages may have been populated.
@@ -166,6 +196,32 @@ pub trait Host: Send + Sync + fmt::Debug {
 
     /// Reports the runs of `range` that have no page-table entry.
     fn absent_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult;
+
+    /// Names who is asked about accesses that wait. To be called once, before the first `watch`.
+    fn serve_faults(&self, sink: Weak<dyn FaultSink>);
+
+    /// From now on accesses to `range`, all of which shows stores, wait as `what` says, and those that waited for more
+    /// than that try again. Showing something else there, by `map` or `restore`, ends the watch.
+    ///
+    /// # Errors
+    /// `NotSupported`: this host cannot watch. `NoMemory`: part may be watched.
+    fn watch(&self, range: AddrRange, what: Watch) -> HostResult;
+
+    /// From now on stores to the pages of `range`, which is watched, wait until `unguard`. Pages that are absent are
+    /// guarded as well.
+    ///
+    /// # Errors
+    /// `NoMemory`: part may be guarded.
+    fn guard(&self, range: AddrRange) -> HostResult;
+
+    /// Lets stores to the pages of `range` go on. May stop at the first that is not watched, with an error.
+    fn unguard(&self, range: AddrRange) -> HostResult;
+
+    /// Drops the page-table entries of `range`; what is committed stays so, what is guarded stays so.
+    fn drop_entries(&self, range: AddrRange) -> HostResult;
+
+    /// Reports the runs of `range` that are not guarded. For audits: slow.
+    fn unguarded_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult;
 
     /// Whether something is mapped at this address of the process (inside or outside reservations, accessible or not).
     fn is_mapped(&self, addr: usize) -> bool;

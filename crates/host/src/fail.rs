@@ -1,13 +1,13 @@
 //! A host that fails on demand, for the tests of every way back.
 //!
-//! 1. Every call that returns a [`HostResult`] is counted while armed, except `pieces`: audits do not disturb a count.
+//! 1. Every call that returns a [`HostResult`] is counted while armed, except `pieces` and `unguarded_runs`: audits do not disturb a count.
 //! 2. A call that is made to fail does not reach the host beneath: it changes nothing.
 //! 3. The lock is not held while the host beneath works.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::addr::{AddrRange, StoreRange};
-use crate::api::{Access, Host, HostError, HostResult, Piece, Prot, RunSink, StoreId, View};
+use crate::api::{Access, FaultSink, Host, HostError, HostResult, Piece, Prot, RunSink, StoreId, View, Watch};
 use crate::user::{UserRef, UserSlice};
 
 /// How long the failing goes on.
@@ -126,6 +126,11 @@ impl<H: Host + ?Sized> Host for FailNth<H> {
         self.host.write_store(store, at, from)
     }
 
+    fn copy(&self, store: StoreId, from: StoreRange, to: StoreId, at: u64) -> HostResult {
+        self.count()?;
+        self.host.copy(store, from, to, at)
+    }
+
     fn commit(&self, store: StoreId, range: StoreRange, window: Option<AddrRange>) -> HostResult {
         self.count()?;
         self.host.commit(store, range, window)
@@ -177,6 +182,34 @@ impl<H: Host + ?Sized> Host for FailNth<H> {
     fn absent_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult {
         self.count()?;
         self.host.absent_runs(range, sink)
+    }
+
+    fn serve_faults(&self, sink: Weak<dyn FaultSink>) {
+        self.host.serve_faults(sink);
+    }
+
+    fn watch(&self, range: AddrRange, what: Watch) -> HostResult {
+        self.count()?;
+        self.host.watch(range, what)
+    }
+
+    fn guard(&self, range: AddrRange) -> HostResult {
+        self.count()?;
+        self.host.guard(range)
+    }
+
+    fn unguard(&self, range: AddrRange) -> HostResult {
+        self.count()?;
+        self.host.unguard(range)
+    }
+
+    fn drop_entries(&self, range: AddrRange) -> HostResult {
+        self.count()?;
+        self.host.drop_entries(range)
+    }
+
+    fn unguarded_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult {
+        self.host.unguarded_runs(range, sink)
     }
 
     fn is_mapped(&self, addr: usize) -> bool {
@@ -254,13 +287,24 @@ mod tests {
         expect(9);
         host.read_store(store, 0, UserSlice::from(&mut bytes[..])).unwrap();
         expect(10);
-        host.punch(store, page).unwrap();
+        host.copy(store, page, store, PAGE_SIZE).unwrap();
         expect(11);
+        host.watch(range, Watch::Guarded).unwrap();
+        expect(12);
+        host.guard(range).unwrap();
+        expect(13);
+        host.unguard(range).unwrap();
+        expect(14);
+        host.drop_entries(range).unwrap();
+        expect(15);
+        host.punch(store, page).unwrap();
+        expect(16);
         host.pieces(range).unwrap();
+        host.unguarded_runs(range, &mut |_| ()).unwrap();
         assert!(host.is_mapped(range.addr()));
         host.close_store(store);
         host.release(range);
-        expect(11);
+        expect(16);
         assert!(!host.fired());
     }
 

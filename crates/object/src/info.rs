@@ -11,23 +11,30 @@ pub fn vmo_record(info: &VmoInfo, rights: zx_rights_t) -> zx_info_vmo_t {
         koid: info.koid,
         name: info.name,
         size_bytes: info.size,
+        parent_koid: info.parent_koid,
+        num_children: info.num_children as _,
         num_mappings: info.num_mappings as _,
         // One process, one address space.
         share_count: info.num_mappings.min(1) as _,
         flags: ZX_INFO_VMO_TYPE_PAGED
             | ZX_INFO_VMO_VIA_HANDLE
             | flag(info.kind.resizable, ZX_INFO_VMO_RESIZABLE)
-            | flag(info.kind.discardable, ZX_INFO_VMO_DISCARDABLE),
-        committed_bytes: info.committed_bytes,
+            | flag(info.is_clone, ZX_INFO_VMO_IS_COW_CLONE)
+            | flag(info.kind.discardable, ZX_INFO_VMO_DISCARDABLE)
+            | flag(info.kind.immutable, ZX_INFO_VMO_IMMUTABLE),
+        committed_bytes: info.memory.committed,
         handle_rights: rights,
         cache_policy: cache_policy(info.cache_policy),
         metadata_bytes: info.metadata_bytes,
-        // Nothing is compressed and nothing is shared.
-        populated_bytes: info.committed_bytes,
-        committed_private_bytes: info.committed_bytes,
-        populated_private_bytes: info.committed_bytes,
-        committed_scaled_bytes: info.committed_bytes,
-        populated_scaled_bytes: info.committed_bytes,
+        committed_change_events: info.losses,
+        // Nothing is compressed.
+        populated_bytes: info.memory.committed,
+        committed_private_bytes: info.memory.private,
+        populated_private_bytes: info.memory.private,
+        committed_scaled_bytes: info.memory.scaled,
+        populated_scaled_bytes: info.memory.scaled,
+        committed_fractional_scaled_bytes: info.memory.scaled_fraction,
+        populated_fractional_scaled_bytes: info.memory.scaled_fraction,
         ..Default::default()
     }
 }
@@ -56,19 +63,21 @@ pub fn maps_records(records: &[MapRecord], depth: usize) -> impl ExactSizeIterat
                 let name: &[u8] = if root { b"root" } else { b"useralloc" };
                 out.name[..name.len()].copy_from_slice(name);
             }
-            RecordKind::Mapping { prot, vmo_koid, vmo_name, vmo_offset, committed_bytes } => {
+            RecordKind::Mapping { prot, vmo_koid, vmo_name, vmo_offset, memory } => {
                 out.r#type = ZX_INFO_MAPS_TYPE_MAPPING;
                 out.name = vmo_name;
                 out.mapping = zx_info_maps_mapping_t {
                     mmu_flags: permissions(prot),
                     vmo_koid,
                     vmo_offset,
-                    committed_bytes: committed_bytes as _,
-                    populated_bytes: committed_bytes as _,
-                    committed_private_bytes: committed_bytes as _,
-                    populated_private_bytes: committed_bytes as _,
-                    committed_scaled_bytes: committed_bytes as _,
-                    populated_scaled_bytes: committed_bytes as _,
+                    committed_bytes: memory.committed as _,
+                    populated_bytes: memory.committed as _,
+                    committed_private_bytes: memory.private as _,
+                    populated_private_bytes: memory.private as _,
+                    committed_scaled_bytes: memory.scaled as _,
+                    populated_scaled_bytes: memory.scaled as _,
+                    committed_fractional_scaled_bytes: memory.scaled_fraction,
+                    populated_fractional_scaled_bytes: memory.scaled_fraction,
                     ..Default::default()
                 };
             }

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use zxvm_types::*;
-use zxvm_vm::{Vmar, Vmo};
+use zxvm_vm::{ChildObserver, Vmar, Vmo};
 
 use crate::signals::Signals;
 
@@ -65,17 +65,38 @@ impl Base {
 pub struct VmoObject {
     base: Base,
     vmo: Arc<Vmo>,
+    /// Taken while the signal is made to say what is true: so the last to say it knows all that came before.
+    telling: Mutex<()>,
 }
 
 impl VmoObject {
     /// For a VMO that nobody has handles to yet.
-    pub fn new(vmo: Arc<Vmo>) -> Self {
-        Self { base: Base::new(vmo.koid(), ZX_VMO_ZERO_CHILDREN), vmo }
+    pub fn new(vmo: Arc<Vmo>) -> Arc<Self> {
+        let base = Base::new(vmo.koid(), ZX_VMO_ZERO_CHILDREN);
+        let object = Arc::new(Self { base, vmo, telling: Mutex::new(()) });
+        let observer: Weak<Self> = Arc::downgrade(&object);
+        object.vmo.observe_children(observer);
+        object
+    }
+
+    /// Makes `ZX_VMO_ZERO_CHILDREN` say whether it has children. To be called whenever that may have changed.
+    pub fn tell_children(&self) {
+        let _telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.vmo.num_children() {
+            0 => self.base.signals.update(0, ZX_VMO_ZERO_CHILDREN),
+            _ => self.base.signals.update(ZX_VMO_ZERO_CHILDREN, 0),
+        }
     }
 
     /// The memory.
     pub fn vmo(&self) -> &Arc<Vmo> {
         &self.vmo
+    }
+}
+
+impl ChildObserver for VmoObject {
+    fn no_children(&self) {
+        self.tell_children();
     }
 }
 

@@ -8,6 +8,7 @@
 //! unmaps or decommits is the business of the client, and of the `unsafe` of the faces above.
 #![forbid(unsafe_code)]
 
+mod child;
 mod event;
 mod futex;
 mod handle;

@@ -1,7 +1,5 @@
 //! VMOs: create, read, write, sizes, operations on ranges.
 
-use std::sync::Arc;
-
 use zxvm_host::Access;
 use zxvm_host::user::{UserRef, UserSlice};
 use zxvm_object::{Object, VmoObject};
@@ -30,10 +28,10 @@ impl Kernel {
         if size > whole {
             return Err(Status::OUT_OF_RANGE);
         }
-        let kind = VmoKind { resizable: has(ZX_VMO_RESIZABLE), discardable: has(ZX_VMO_DISCARDABLE) };
+        let kind = VmoKind { resizable: has(ZX_VMO_RESIZABLE), discardable: has(ZX_VMO_DISCARDABLE), immutable: false };
         let vmo = Vmo::create(&self.stores, self.koids.next(), kind, whole, size)?;
         let rights = ZX_DEFAULT_VMO_RIGHTS | if kind.resizable { ZX_RIGHT_RESIZE } else { 0 };
-        self.give(Object::Vmo(Arc::new(VmoObject::new(vmo))), rights, out).map(drop)
+        self.give(Object::Vmo(VmoObject::new(vmo)), rights, out).map(drop)
     }
 
     /// Copies from the VMO, from byte `offset` on. Commits nothing. Blocks only where the buffer does.
@@ -42,7 +40,7 @@ impl Kernel {
     /// In the order of vmo.md §6.
     pub fn vmo_read(&self, handle: zx_handle_t, to: UserSlice<'_>, offset: u64) -> Result<(), Status> {
         let (object, _) = self.vmo_with(handle, ZX_RIGHT_READ)?;
-        object.vmo().read(offset, to).map_err(|error| self.copy_error(error, Access::Write))
+        self.space.read_vmo(object.vmo(), offset, to).map_err(|error| self.copy_error(error, Access::Write))
     }
 
     /// Copies to the VMO, from byte `offset` on. Blocks only where the buffer does.
@@ -51,7 +49,7 @@ impl Kernel {
     /// In the order of vmo.md §6.
     pub fn vmo_write(&self, handle: zx_handle_t, from: UserRef<'_>, offset: u64) -> Result<(), Status> {
         let (object, _) = self.vmo_with(handle, ZX_RIGHT_WRITE)?;
-        object.vmo().write(offset, from).map_err(|error| self.copy_error(error, Access::Read))
+        self.space.write_vmo(object.vmo(), offset, from).map_err(|error| self.copy_error(error, Access::Read))
     }
 
     /// What a failed copy means; `access` is what the buffer had to allow.
@@ -137,12 +135,12 @@ impl Kernel {
                 if rights & (ZX_RIGHT_READ | ZX_RIGHT_WRITE) == 0 {
                     return Err(Status::ACCESS_DENIED);
                 }
-                return lock_op(vmo, op, offset, size, buffer);
+                return self.lock_op(vmo, op, offset, size, buffer);
             }
             _ => return Err(Status::INVALID_ARGS),
         };
         require(rights, needs)?;
-        vmo.op_range(op, offset, size)
+        self.space.vmo_op_range(vmo, op, offset, size)
     }
 
     /// Sets how the VMO's memory is to be cached (state only, see CAVEATS).
@@ -186,23 +184,25 @@ impl Kernel {
         });
         replaced?
     }
-}
 
-fn lock_op(vmo: &Vmo, op: u32, offset: u64, size: u64, buffer: UserSlice<'_>) -> Result<(), Status> {
-    if op == ZX_VMO_OP_UNLOCK {
-        return vmo.unlock_content(offset, size);
+    fn lock_op(&self, vmo: &Vmo, op: u32, offset: u64, size: u64, buffer: UserSlice<'_>) -> Result<(), Status> {
+        if op == ZX_VMO_OP_UNLOCK {
+            return vmo.unlock_content(offset, size);
+        }
+        let even_if_discarded = op == ZX_VMO_OP_LOCK;
+        let discarded = self.space.lock_vmo(vmo, offset, size, even_if_discarded)?;
+        if op == ZX_VMO_OP_TRY_LOCK {
+            return Ok(());
+        }
+        let discarded_size = if discarded { size } else { 0 };
+        let state = zx_vmo_lock_state_t { offset, size, discarded_offset: 0, discarded_size };
+        let written = if buffer.len() < size_of_val(&state) {
+            Err(Status::INVALID_ARGS)
+        } else {
+            buffer.fill_from(state.as_bytes()).map_err(invalid_args)
+        };
+        written.inspect_err(|_| {
+            let _ = vmo.unlock_content(offset, size);
+        })
     }
-    vmo.lock_content(offset, size)?;
-    if op == ZX_VMO_OP_TRY_LOCK {
-        return Ok(());
-    }
-    let state = zx_vmo_lock_state_t { offset, size, discarded_offset: 0, discarded_size: 0 };
-    let written = if buffer.len() < size_of_val(&state) {
-        Err(Status::INVALID_ARGS)
-    } else {
-        buffer.fill_from(state.as_bytes()).map_err(invalid_args)
-    };
-    written.inspect_err(|_| {
-        let _ = vmo.unlock_content(offset, size);
-    })
 }

@@ -9,6 +9,7 @@ pub fn status(error: HostError) -> Status {
         HostError::NoMemory => Status::NO_MEMORY,
         HostError::NoDescriptors | HostError::FileSizeLimit => Status::NO_RESOURCES,
         HostError::Permission => Status::ACCESS_DENIED,
+        HostError::NotSupported => Status::NOT_SUPPORTED,
         // A buffer of the caller's is classified where the buffer is known; here the kernel could not reach a page.
         HostError::Fault { at: _ } => Status::NO_MEMORY,
         HostError::Other(_) => Status::INTERNAL,

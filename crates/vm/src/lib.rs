@@ -18,4 +18,6 @@ pub use vmar::{
     AddressSpace, AllocateRequest, Fault, MapRecord, MapRequest, NewMapping, Place, RecordKind, RegionFlags, Vmar,
     VmarOp,
 };
-pub use vmo::{CachePolicy, IoError, MAX_SIZE, Vmo, VmoInfo, VmoKind, VmoOp};
+pub use vmo::{
+    Attribution, CachePolicy, ChildKind, ChildObserver, ChildRequest, IoError, MAX_SIZE, Vmo, VmoInfo, VmoKind, VmoOp,
+};

@@ -7,6 +7,7 @@
 //! 3. The C library's `errno` is as before after every call.
 
 mod copy;
+mod faults;
 mod fork;
 pub mod futex;
 mod pagemap;
@@ -19,7 +20,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom};
 use rustix::io::Errno;
@@ -29,13 +30,19 @@ pub use copy::install as install_fault_recovery;
 pub use fork::{in_child, keep_from_children};
 
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange};
-use crate::api::{Access, Host, HostError, HostResult, Piece, Prot, RunSink, STORE_SIZE, StoreId, View};
+use crate::api::{
+    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, RunSink, STORE_SIZE, StoreId, View, Watch,
+};
+use faults::Faults;
 use user::{UserRef, UserSlice};
 
 /// The pages of one `fallocate` call: a signal makes the kernel undo and restart one, so they are kept short.
 const FALLOCATE_MAX: u64 = 2 << 20;
 /// From here on `fallocate` before populating is cheaper than populating alone (measured: a quarter less per page).
 const FALLOCATE_MIN: u64 = 8 * PAGE_SIZE;
+
+/// Bytes copied from store to store at a time, by way of the stack.
+const COPY_MAX: usize = 4 * PAGE_SIZE as usize;
 
 /// From here on a range is looked at before it is freed.
 const LOOK_MIN: u64 = 8 * PAGE_SIZE;
@@ -50,6 +57,15 @@ pub struct LinuxHost {
     unseen: AtomicBool,
     /// Bytes of memory in the machine.
     memory: u64,
+    faults: Mutex<Service>,
+}
+
+/// Who serves accesses that wait.
+#[derive(Debug, Default)]
+struct Service {
+    sink: Option<Weak<dyn FaultSink>>,
+    /// There from the first `watch` on.
+    faults: Option<Arc<Faults>>,
 }
 
 impl From<Errno> for HostError {
@@ -75,7 +91,25 @@ impl LinuxHost {
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
         let pagemap = rustix::fs::open("/proc/self/pagemap", flags, rustix::fs::Mode::empty())?;
         reserve::hold();
-        Ok(Self { pagemap, inodes: Mutex::new(Vec::new()), unseen: AtomicBool::new(false), memory: physical_memory() })
+        Ok(Self {
+            pagemap,
+            inodes: Mutex::new(Vec::new()),
+            unseen: AtomicBool::new(false),
+            memory: physical_memory(),
+            faults: Mutex::default(),
+        })
+    }
+
+    fn faults(&self) -> HostResult<Arc<Faults>> {
+        let mut service = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(faults) = &service.faults {
+            return Ok(faults.clone());
+        }
+        // A refusal is not remembered: descriptors may be free next time.
+        let sink = service.sink.clone().ok_or(HostError::NotSupported)?;
+        let faults = Arc::new(Faults::new(sink)?);
+        service.faults = Some(faults.clone());
+        Ok(faults)
     }
 }
 
@@ -203,6 +237,18 @@ impl Host for LinuxHost {
         sys::write_at(fd(&store).as_raw_fd(), at, from)
     }
 
+    fn copy(&self, store: StoreId, from: StoreRange, to: StoreId, at: u64) -> HostResult {
+        let mut bounce = [0_u8; COPY_MAX];
+        let mut done = 0;
+        while done < from.len() {
+            let bytes = &mut bounce[..COPY_MAX.min((from.len() - done) as usize)];
+            sys::read_at(fd(&store).as_raw_fd(), from.start() + done, UserSlice::from(&mut *bytes))?;
+            sys::write_at(fd(&to).as_raw_fd(), at + done, UserRef::from(&*bytes))?;
+            done += bytes.len() as u64;
+        }
+        Ok(())
+    }
+
     fn commit(&self, store: StoreId, range: StoreRange, window: Option<AddrRange>) -> HostResult {
         let work = || {
             if range.len() >= FALLOCATE_MIN {
@@ -300,6 +346,30 @@ impl Host for LinuxHost {
             Err(HostError::Other(libc::ENOTTY)) => pagemap::read(&self.pagemap, range, sink),
             result => result,
         }
+    }
+
+    fn serve_faults(&self, sink: Weak<dyn FaultSink>) {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).sink = Some(sink);
+    }
+
+    fn watch(&self, range: AddrRange, what: Watch) -> HostResult {
+        self.faults()?.watch(range, what)
+    }
+
+    fn guard(&self, range: AddrRange) -> HostResult {
+        self.faults()?.protect(range, true)
+    }
+
+    fn unguard(&self, range: AddrRange) -> HostResult {
+        self.faults()?.protect(range, false)
+    }
+
+    fn drop_entries(&self, range: AddrRange) -> HostResult {
+        faults::drop_entries(range)
+    }
+
+    fn unguarded_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult {
+        pagemap::unguarded(&self.pagemap, range, sink)
     }
 
     fn is_mapped(&self, addr: usize) -> bool {

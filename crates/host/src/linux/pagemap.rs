@@ -84,7 +84,16 @@ pub fn scan(pagemap: &OwnedFd, range: AddrRange, sink: RunSink<'_, AddrRange>) -
 
 /// The same from the table itself.
 pub fn read(pagemap: &OwnedFd, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult {
-    const PRESENT: u64 = 1 << 63;
+    read_without(pagemap, range, 1 << 63, sink)
+}
+
+/// Reports the runs of pages that are not write-protected by a userfaultfd.
+pub fn unguarded(pagemap: &OwnedFd, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult {
+    read_without(pagemap, range, 1 << 57, sink)
+}
+
+/// Reports the runs whose entries do not have the bit.
+fn read_without(pagemap: &OwnedFd, range: AddrRange, bit: u64, sink: RunSink<'_, AddrRange>) -> HostResult {
     let mut entries = [0_u8; 4096];
     let mut runs = Runs { run: None, sink };
     let mut at = range.start();
@@ -95,7 +104,7 @@ pub fn read(pagemap: &OwnedFd, range: AddrRange, sink: RunSink<'_, AddrRange>) -
             return Err(HostError::Other(Errno::IO.raw_os_error()));
         }
         for entry in entries[..got].chunks_exact(8) {
-            if u64::from_ne_bytes(entry.try_into().expect("8 bytes")) & PRESENT == 0 {
+            if u64::from_ne_bytes(entry.try_into().expect("8 bytes")) & bit == 0 {
                 runs.add(at, at + PAGE_SIZE);
             }
             at += PAGE_SIZE;

@@ -18,6 +18,8 @@ bitflags::bitflags! {
     /// What a userfaultfd can do, as the kernel numbers it. Only what matters here has a name.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct UffdFeatures: u64 {
+        /// Report stores to write-protected pages.
+        const PAGEFAULT_FLAG_WP = 1 << 0;
         /// Report a missing page of shared memory.
         const MISSING_SHMEM = 1 << 5;
         /// Raise SIGBUS in the faulting thread instead of reporting.
@@ -49,16 +51,37 @@ pub struct Userfaultfd {
 
 /// Tries all ways to a userfaultfd.
 pub fn userfaultfd() -> Userfaultfd {
-    const USER_MODE_ONLY: UserfaultfdFlags = UserfaultfdFlags::from_bits_retain(1);
-    let by_syscall = |flags| {
-        // SAFETY: what the descriptor can do to memory, it does only after a registration, which is not made here.
-        unsafe { rustix::mm::userfaultfd(flags) }.map_err(io::Error::from)
-    };
     let ways =
         [by_syscall(UserfaultfdFlags::CLOEXEC), by_device(), by_syscall(UserfaultfdFlags::CLOEXEC | USER_MODE_ONLY)];
-    let features = ways.iter().flatten().find_map(|fd| features(fd.as_fd()).ok());
+    let features = ways.iter().flatten().find_map(|fd| handshake(fd.as_fd(), UffdFeatures::empty()).ok());
     let [syscall, device, user_mode_only] = ways.map(|way| way.map(drop));
     Userfaultfd { syscall, device, user_mode_only, features }
+}
+
+/// A userfaultfd that can all of `needed`, for all faults if this process may have that, else for its own accesses only.
+///
+/// # Errors
+/// What the kernel says to the last way tried; whatever it is, there is no way. `EMFILE`, `ENFILE`: no descriptors.
+pub(super) fn open_userfaultfd(needed: UffdFeatures) -> io::Result<OwnedFd> {
+    let by_any_way = || match by_syscall(UserfaultfdFlags::CLOEXEC) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+            by_device().or_else(|_| by_syscall(UserfaultfdFlags::CLOEXEC | USER_MODE_ONLY))
+        }
+        result => result,
+    };
+    let uffd = by_any_way()?;
+    handshake(uffd.as_fd(), needed)?;
+    // Reading is done by a thread that also waits for other things.
+    rustix::io::ioctl_fionbio(&uffd, true)?;
+    Ok(uffd)
+}
+
+/// `UFFD_USER_MODE_ONLY`
+const USER_MODE_ONLY: UserfaultfdFlags = UserfaultfdFlags::from_bits_retain(1);
+
+fn by_syscall(flags: UserfaultfdFlags) -> io::Result<OwnedFd> {
+    // SAFETY: what the descriptor can do to memory, it does only after a registration, which is not made here.
+    unsafe { rustix::mm::userfaultfd(flags) }.map_err(io::Error::from)
 }
 
 fn by_device() -> io::Result<OwnedFd> {
@@ -75,7 +98,8 @@ fn by_device() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn features(fd: BorrowedFd<'_>) -> io::Result<UffdFeatures> {
+/// Asks for the features `wanted`, once for each descriptor; answers which there are.
+fn handshake(fd: BorrowedFd<'_>, wanted: UffdFeatures) -> io::Result<UffdFeatures> {
     /// `struct uffdio_api`
     #[repr(C)]
     struct Api {
@@ -86,7 +110,7 @@ fn features(fd: BorrowedFd<'_>) -> io::Result<UffdFeatures> {
     /// `_IOWR(0xaa, 0x3f, struct uffdio_api)`
     const UFFDIO_API: u32 = 0xc018_aa3f;
     let _errno = KeepErrno::new();
-    let mut api = Api { api: 0xaa, features: 0, ioctls: 0 };
+    let mut api = Api { api: 0xaa, features: wanted.bits(), ioctls: 0 };
     // SAFETY: the request reads and writes one `struct uffdio_api`, which `api` is.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), UFFDIO_API as libc::Ioctl, &raw mut api) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(UffdFeatures::from_bits_retain(api.features)) }

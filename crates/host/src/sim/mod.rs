@@ -19,12 +19,14 @@ mod tests;
 use core::fmt;
 use core::ops::Range;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
 use self::space::{Room, Space, bounds};
 use self::store::Store;
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange, round_down};
-use crate::api::{Access, Host, HostError, HostResult, Piece, Prot, RunSink, STORE_SIZE, StoreId, View};
+use crate::api::{
+    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, RunSink, STORE_SIZE, StoreId, View, Watch,
+};
 use crate::user::{UserFault, UserRef, UserSlice};
 
 /// How much the simulated machine has.
@@ -57,7 +59,7 @@ pub enum SimFault {
     /// The page shows a store, but not for this access.
     #[error("denied by the protection")]
     Denied,
-    /// The page was absent and there is no memory for it.
+    /// The page was absent, or shared, and there is no memory for it.
     #[error("no memory for an absent page")]
     NoMemory,
 }
@@ -65,6 +67,18 @@ pub enum SimFault {
 /// The simulated operating system.
 pub struct SimHost {
     state: Mutex<State>,
+    sink: Mutex<Option<Weak<dyn FaultSink>>>,
+}
+
+/// How often a simulated access that waits asks the sink before it is given up: on Linux it would wait on.
+const ASKS_MAX: usize = 64;
+
+/// What an access meets.
+enum Touch {
+    /// This byte of this store.
+    Done(StoreId, u64),
+    /// It has to wait.
+    Wait,
 }
 
 #[derive(Debug)]
@@ -98,7 +112,7 @@ impl SimHost {
             committed: 0,
             space: Space::new(config.vmas_max),
         };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), sink: Mutex::new(None) }
     }
 
     /// Loads a byte as the processor would: an absent page is committed, a page-table entry made.
@@ -106,10 +120,8 @@ impl SimHost {
     /// # Errors
     /// The fault the thread would get; nothing has changed.
     pub fn load(&self, addr: u64) -> Result<u8, SimFault> {
-        let mut state = self.lock();
-        let (store, at) = state.touch(addr, Prot::READ)?;
         let mut byte = [0];
-        state.stores[&store].read(at, &mut byte);
+        self.access(addr, Prot::READ, |state, store, at| state.stores[&store].read(at, &mut byte))?;
         Ok(byte[0])
     }
 
@@ -118,10 +130,22 @@ impl SimHost {
     /// # Errors
     /// The fault the thread would get; nothing has changed.
     pub fn store(&self, addr: u64, byte: u8) -> Result<(), SimFault> {
-        let mut state = self.lock();
-        let (store, at) = state.touch(addr, Prot::WRITE)?;
-        state.live(store).write(at, &[byte]);
-        Ok(())
+        self.access(addr, Prot::WRITE, |state, store, at| state.live(store).write(at, &[byte]))
+    }
+
+    /// Does the access, after asking the sink as long as it has to wait.
+    fn access(&self, addr: u64, needed: Prot, act: impl FnOnce(&mut State, StoreId, u64)) -> Result<(), SimFault> {
+        for _ in 0..ASKS_MAX {
+            let mut state = self.lock();
+            match state.touch(addr, needed)? {
+                Touch::Done(store, at) => return Ok(act(&mut state, store, at)),
+                Touch::Wait => {}
+            }
+            drop(state);
+            let sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Weak::upgrade);
+            sink.expect("contract: a page is watched, and nobody serves faults").fault(addr);
+        }
+        Err(SimFault::NoMemory)
     }
 
     /// Committed pages over all stores, the closed ones that are still mapped included.
@@ -285,8 +309,8 @@ impl State {
             .collect()
     }
 
-    /// The processor's way to a byte. Returns where in which store it is.
-    fn touch(&mut self, addr: u64, needed: Prot) -> Result<(StoreId, u64), SimFault> {
+    /// The processor's way to a byte.
+    fn touch(&mut self, addr: u64, needed: Prot) -> Result<Touch, SimFault> {
         let (store, at, prot) = match self.space.view_at(addr).ok_or(SimFault::NotMapped)? {
             View::Held => return Err(SimFault::Held),
             View::Store { store, at, prot } => (store, at, prot),
@@ -295,11 +319,36 @@ impl State {
             return Err(SimFault::Denied);
         }
         let page = round_down(at);
+        let here = round_down(addr)..round_down(addr) + PAGE_SIZE;
+        let absent = self.live(store).committed.gaps(page..page + PAGE_SIZE).next().is_some();
+        let space = &self.space;
+        let unentered = space.entries.gaps(here.clone()).next().is_some();
+        if needed.contains(Prot::WRITE) && space.guards.runs(here.clone()).next().is_some()
+            || absent && space.absent_wait.runs(here.clone()).next().is_some()
+            || unentered && space.unentered_wait.runs(here.clone()).next().is_some()
+        {
+            return Ok(Touch::Wait);
+        }
         if self.commit(store, page..page + PAGE_SIZE) == page {
             return Err(SimFault::NoMemory);
         }
-        self.space.entries.insert(round_down(addr)..round_down(addr) + PAGE_SIZE);
-        Ok((store, at))
+        self.space.entries.insert(here);
+        Ok(Touch::Done(store, at))
+    }
+
+    /// No page of `range` is guarded or makes accesses wait: populating it by hand would wait for ever.
+    fn check_unguarded(&self, range: AddrRange, access: Access) {
+        let space = &self.space;
+        let waits = match access {
+            Access::Read => space.absent_wait.runs(bounds(range)).next(),
+            Access::Write => space.absent_wait.runs(bounds(range)).chain(space.guards.runs(bounds(range))).next(),
+        };
+        assert!(waits.is_none(), "contract: populating {range:?}, where {waits:?} waits");
+    }
+
+    fn check_watched(&self, range: AddrRange) {
+        self.shown(range, Prot::empty());
+        assert!(self.space.is_watched(range), "contract: {range:?} is not watched");
     }
 
     fn check_reserved(&self, range: AddrRange) {
@@ -374,6 +423,21 @@ impl Host for SimHost {
         self.write_with(store, at, from.addr(), from.len(), |done, bytes| from.part(done, bytes.len()).copy_to(bytes))
     }
 
+    fn copy(&self, store: StoreId, from: StoreRange, to: StoreId, at: u64) -> HostResult {
+        let mut state = self.lock();
+        state.open(store);
+        state.open(to);
+        check_in_store(from.start(), from.len());
+        check_in_store(at, from.len());
+        let end = state.commit(to, at..at + from.len());
+        let mut bytes = [0; PAGE_SIZE as usize];
+        for page in (at..end).step_by(PAGE_SIZE as usize) {
+            state.live(store).read(from.start() + (page - at), &mut bytes);
+            state.live(to).write(page, &bytes);
+        }
+        if end < at + from.len() { Err(HostError::NoMemory) } else { Ok(()) }
+    }
+
     fn commit(&self, store: StoreId, range: StoreRange, window: Option<AddrRange>) -> HostResult {
         let mut state = self.lock();
         state.open(store);
@@ -384,6 +448,7 @@ impl Host for SimHost {
                 let expected = (store, range.start() + (piece.start() - window.start()));
                 assert_eq!((shown, at), expected, "contract: {window:?} does not show {range:?} of {store:?}");
             }
+            state.check_unguarded(window, Access::Write);
         }
         if range.pages() > state.config.memory_pages_max {
             return Err(HostError::NoMemory); // like `LinuxHost`: does not even begin what can never fit
@@ -454,6 +519,7 @@ impl Host for SimHost {
             Access::Write => Prot::WRITE,
         };
         let mut state = self.lock();
+        state.check_unguarded(range, access);
         let mut filled = Vec::new();
         for (piece, store, at) in state.shown(range, needed) {
             let wanted = StoreRange::from_bounds(at, at + piece.len());
@@ -476,6 +542,45 @@ impl Host for SimHost {
         state.check_reserved(range);
         let runs: Vec<_> = state.space.entries.gaps(bounds(range)).collect();
         drop(state);
+        for run in runs {
+            sink(AddrRange::from_bounds(run.start, run.end));
+        }
+        Ok(())
+    }
+
+    fn serve_faults(&self, sink: Weak<dyn FaultSink>) {
+        *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
+    }
+
+    fn watch(&self, range: AddrRange, what: Watch) -> HostResult {
+        let mut state = self.lock();
+        state.shown(range, Prot::empty());
+        state.space.watch(range, what)
+    }
+
+    fn guard(&self, range: AddrRange) -> HostResult {
+        let mut state = self.lock();
+        state.check_watched(range);
+        state.space.guards.insert(bounds(range));
+        Ok(())
+    }
+
+    fn unguard(&self, range: AddrRange) -> HostResult {
+        let mut state = self.lock();
+        state.check_reserved(range);
+        state.space.guards.remove(bounds(range));
+        Ok(())
+    }
+
+    fn drop_entries(&self, range: AddrRange) -> HostResult {
+        let mut state = self.lock();
+        state.shown(range, Prot::empty());
+        state.space.entries.remove(bounds(range));
+        Ok(())
+    }
+
+    fn unguarded_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult {
+        let runs: Vec<_> = self.lock().space.guards.gaps(bounds(range)).collect();
         for run in runs {
             sink(AddrRange::from_bounds(run.start, run.end));
         }

@@ -5,13 +5,15 @@
 //!    as Linux merges them: so their number is what counts against Linux's limit.
 //! 3. `shown` lists, for each store, the VMAs that show it.
 //! 4. Page-table entries exist only where a store is shown. [`super::State`] sees to it that the page is committed.
+//! 5. Pages are guarded, and accesses to them wait for more than that, only where a VMA is watched. Whether it is
+//!    watched tells VMAs apart, as on Linux.
 
 use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::runs::RunSet;
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange};
-use crate::api::{HostError, HostResult, Piece, Prot, StoreId, View};
+use crate::api::{HostError, HostResult, Piece, Prot, StoreId, View, Watch};
 
 /// Where the first reservation goes: far from anything that a process, or Miri, really has.
 pub(super) const BASE: u64 = 1 << 44;
@@ -25,6 +27,7 @@ const SPACING: u64 = PAGE_SIZE;
 struct Vma {
     end: u64,
     view: View,
+    watched: bool,
 }
 
 /// VMAs beyond the limit for what gives back and for what is put back.
@@ -50,6 +53,12 @@ pub(super) struct Space {
     shown: BTreeMap<StoreId, BTreeSet<u64>>,
     /// Addresses that have a page-table entry.
     pub(super) entries: RunSet,
+    /// Addresses of pages whose stores wait.
+    pub(super) guards: RunSet,
+    /// Addresses at which accesses to absent pages wait.
+    pub(super) absent_wait: RunSet,
+    /// Addresses at which accesses to pages without an entry wait.
+    pub(super) unentered_wait: RunSet,
 }
 
 impl Space {
@@ -61,6 +70,9 @@ impl Space {
             vmas: BTreeMap::new(),
             shown: BTreeMap::new(),
             entries: RunSet::default(),
+            guards: RunSet::default(),
+            absent_wait: RunSet::default(),
+            unentered_wait: RunSet::default(),
         }
     }
 
@@ -93,7 +105,7 @@ impl Space {
             return Err(HostError::NoMemory);
         }
         self.reservations.insert(start, end);
-        self.insert(start, Vma { end, view: View::Held });
+        self.insert(start, Vma { end, view: View::Held, watched: false });
         Ok(AddrRange::from_bounds(start, end))
     }
 
@@ -106,6 +118,7 @@ impl Space {
         );
         self.reservations.remove(&range.start());
         self.entries.remove(bounds(range));
+        self.end_watch(range);
         while let Some((&start, _)) = self.vmas.range(bounds(range)).next() {
             self.remove(start);
         }
@@ -117,9 +130,45 @@ impl Space {
             Room::Ordinary => self.vmas_max,
             Room::Reserve => self.vmas_max + RESERVE,
         };
-        self.replace(range, view, vmas_max)?;
+        self.replace(range, view, false, vmas_max)?;
         self.entries.remove(bounds(range));
+        self.end_watch(range);
         Ok(())
+    }
+
+    fn end_watch(&mut self, range: AddrRange) {
+        for set in [&mut self.guards, &mut self.absent_wait, &mut self.unentered_wait] {
+            set.remove(bounds(range));
+        }
+    }
+
+    /// Watches the range, all of which shows stores.
+    ///
+    /// # Errors
+    /// `NoMemory`: the VMAs below the one that did not fit are watched.
+    pub(super) fn watch(&mut self, range: AddrRange, what: Watch) -> HostResult {
+        for piece in self.pieces(range) {
+            self.replace(piece.range, piece.view, true, self.vmas_max)?;
+            let addrs = bounds(piece.range);
+            self.absent_wait.remove(addrs.clone());
+            self.unentered_wait.remove(addrs.clone());
+            match what {
+                Watch::Guarded => {}
+                Watch::Absent => drop(self.absent_wait.insert(addrs)),
+                Watch::Unentered => {
+                    self.absent_wait.insert(addrs.clone());
+                    self.unentered_wait.insert(addrs);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all of the range is watched.
+    pub(super) fn is_watched(&self, range: AddrRange) -> bool {
+        let before = self.vmas.range(..=range.start()).next_back();
+        let from = before.map_or(range.start(), |(&start, _)| start);
+        self.vmas.range(from..range.end()).all(|(_, vma)| vma.watched)
     }
 
     /// Changes what is allowed, VMA by VMA from the lowest on, as Linux does.
@@ -131,7 +180,9 @@ impl Space {
             match piece.view {
                 View::Held => unreachable!("the caller has checked that {range:?} shows stores"),
                 View::Store { store, at, .. } => {
-                    self.replace(piece.range, View::Store { store, at, prot }, self.vmas_max)?
+                    let (_, vma) = self.vmas.range(..=piece.range.start()).next_back().expect("the piece is there");
+                    let watched = vma.watched;
+                    self.replace(piece.range, View::Store { store, at, prot }, watched, self.vmas_max)?
                 }
             }
         }
@@ -172,7 +223,7 @@ impl Space {
     }
 
     /// Puts `view` in place of what `range` shows, merging with the neighbours.
-    fn replace(&mut self, range: AddrRange, view: View, vmas_max: usize) -> HostResult {
+    fn replace(&mut self, range: AddrRange, view: View, watched: bool, vmas_max: usize) -> HostResult {
         if range.is_empty() {
             return Ok(());
         }
@@ -182,20 +233,20 @@ impl Space {
         let touched: Vec<(u64, Vma)> =
             before.into_iter().chain(from_start).map(|(&start, &vma)| (start, vma)).collect();
 
-        let mut middle = (range.start(), Vma { end: range.end(), view });
+        let mut middle = (range.start(), Vma { end: range.end(), view, watched });
         let mut left = touched.first().copied().filter(|(start, _)| *start < range.start());
         let mut right = touched.last().copied().filter(|(_, vma)| vma.end > range.end());
         if let Some((start, vma)) = &mut left {
             vma.end = range.start();
-            if shifted(vma.view, vma.end - *start) == middle.1.view {
-                middle = (*start, Vma { end: range.end(), view: vma.view });
+            if shifted(vma.view, vma.end - *start) == middle.1.view && vma.watched == watched {
+                middle = (*start, Vma { end: range.end(), view: vma.view, watched });
                 left = None;
             }
         }
         if let Some((start, vma)) = &mut right {
             vma.view = shifted(vma.view, range.end() - (*start).min(range.end()));
             *start = range.end();
-            if shifted(middle.1.view, range.end() - middle.0) == vma.view {
+            if shifted(middle.1.view, range.end() - middle.0) == vma.view && vma.watched == watched {
                 middle.1.end = vma.end;
                 right = None;
             }

@@ -25,7 +25,7 @@ impl Vmar {
             if layout.first_mapping(self.id, self.range).is_some() {
                 let mut steps = Steps::default();
                 steps.push(Step::Show(self.range, View::Held));
-                self.space.apply(&mut layout, &steps).map_err(status)?;
+                self.space.apply(&layout, &steps).map_err(status)?;
             }
             layout.cut(parent, self.range)
         };

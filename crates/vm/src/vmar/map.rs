@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use zxvm_host::{AddrRange, Prot};
+use zxvm_host::{AddrRange, HostError, Prot, VmoRange};
 use zxvm_types::Status;
 
 use super::mapping::{Mapping, ProtRuns};
 use super::op_range::Piece;
-use super::project::{Steps, limit, project};
-use super::{Child, Layout, Place, RegionId, Vmar};
+use super::project::{Steps, guards, limit, project};
+use super::{AddressSpace, Child, Layout, Place, RegionId, Vmar};
 use crate::error::status;
 use crate::vmo::Vmo;
 
@@ -60,13 +60,7 @@ impl Vmar {
                 prots: ProtRuns::new(request.prot),
             };
             let vmo_range = mapping.vmo_range(range, range);
-            let mut steps = Steps::default();
-            {
-                let state = &mut *mapping.vmo.lock();
-                mapping.vmo.ensure_extents(state, vmo_range)?;
-                steps.show(project(&mapping, range, range, state, limit(&mapping, state)));
-            }
-            self.space.apply(&mut layout, &steps).map_err(status)?;
+            self.space.show_first(&layout, &mapping, range)?;
             let gone = if request.place.overwrite { layout.cut(self.id, range) } else { Vec::new() };
             let piece = Piece { region: self.id, vmo: mapping.vmo.clone(), range, vmo_range };
             layout.insert(self.id, range, mapping);
@@ -79,6 +73,34 @@ impl Vmar {
             return Err(error);
         }
         Ok(new)
+    }
+}
+
+impl AddressSpace {
+    /// Shows a mapping that is not in the tree yet.
+    fn show_first(&self, layout: &Layout, mapping: &Mapping, range: AddrRange) -> Result<(), Status> {
+        let vmo = &mapping.vmo;
+        let plan = |own: bool| -> Result<Steps, Status> {
+            let content = &mut vmo.lock();
+            let limit = limit(mapping, content.family());
+            let inside = mapping.vmo_range(range, range).intersect(VmoRange::from_bounds(0, limit));
+            if let Some(inside) = inside.map(|inside| vmo.in_content(inside)) {
+                if own {
+                    self.make_own(layout, vmo.family(), content.family_mut(), vmo.content(), inside)?;
+                }
+                vmo.ensure_extents(content, inside)?;
+            }
+            let family = content.family();
+            let mut steps = Steps::default();
+            let views = project(mapping, range, range, family, limit);
+            steps.show_guarded(views, &guards(mapping, range, range, family, limit));
+            Ok(steps)
+        };
+        match self.apply(layout, &plan(false)?) {
+            // Without guards a mapping that may be written to shows only what is its content's alone.
+            Err(HostError::NotSupported) => self.apply(layout, &plan(true)?).map_err(status),
+            result => result.map_err(status),
+        }
     }
 }
 
@@ -98,7 +120,7 @@ impl NewMapping<'_> {
                 return;
             }
             let gone = layout.cut(vmar.id, piece.range);
-            let _ = vmar.space.show_again(&mut layout, piece.range);
+            let _ = vmar.space.show_again(&layout, piece.range);
             gone
         };
         drop((gone, piece));
@@ -138,11 +160,11 @@ impl Layout {
             bases_gone[1] = Some(found.start());
         }
         {
-            let mut state = mapping.vmo.lock();
+            let content = &mut mapping.vmo.lock();
             for base in bases_gone.into_iter().flatten() {
-                state.mappings.remove(&base);
+                mapping.vmo.mapping_gone(content, base);
             }
-            state.mappings.insert(at.start());
+            mapping.vmo.mapping_made(content, at.start());
         }
         region.children.insert(at, Child::Mapping(mapping));
     }

@@ -1,9 +1,10 @@
 //! What a region holds, as records for whoever asks.
 
-use zxvm_host::{AddrRange, Prot};
+use zxvm_host::{AddrRange, Prot, VmoRange};
 use zxvm_types::Status;
 
 use super::{Child, Layout, RegionId, Vmar};
+use crate::vmo::Attribution;
 
 /// One record of [`Vmar::maps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +35,8 @@ pub enum RecordKind {
         vmo_name: [u8; 32],
         /// The byte of the VMO shown first.
         vmo_offset: u64,
-        /// Bytes of it that are committed.
-        committed_bytes: u64,
+        /// The memory it uses.
+        memory: Attribution,
     },
 }
 
@@ -69,16 +70,22 @@ impl Layout {
                 Child::Mapping(mapping) => mapping,
             };
             let vmo_name = mapping.vmo.name();
-            let state = &mut *mapping.vmo.lock();
+            let content = &mut mapping.vmo.lock();
+            let vmo_end = mapping.vmo.size_in(content);
             for (start, end, prot) in mapping.prots.runs(0, base.len()) {
                 let range = AddrRange::from_bounds(base.start() + start, base.start() + end);
                 let shown = mapping.vmo_range(base, range);
+                let inside =
+                    shown.intersect(VmoRange::from_bounds(0, vmo_end)).map(|inside| mapping.vmo.in_content(inside));
                 let kind = RecordKind::Mapping {
                     prot,
                     vmo_koid: mapping.vmo.koid(),
                     vmo_name,
                     vmo_offset: shown.start(),
-                    committed_bytes: mapping.vmo.committed_bytes(state, shown)?,
+                    memory: match inside {
+                        Some(inside) => mapping.vmo.attribution(content, inside)?,
+                        None => Attribution::default(),
+                    },
                 };
                 records.push(MapRecord { range, depth: depth + 1, kind });
             }

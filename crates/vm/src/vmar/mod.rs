@@ -6,7 +6,7 @@
 //! 3. A dead region is in no map; only stale handles name it. Its number is never given to another.
 //! 4. What Linux shows at every address of the root is the projection of the tree ([`project`]), but for the ranges in
 //!    `damaged`, which the next change repairs first.
-//! 5. A mapping's base is in its VMO's `mappings`, and the other way round.
+//! 5. A mapping's base is in its content's `mappings`, and the other way round.
 //!
 //! Everything is behind `Rank::Layout`. Changes take it for writing, so they are atomic towards one another; a change
 //! first computes, then makes the host calls, then changes the tree: a refusal by the host leaves the tree as it was,
@@ -15,27 +15,34 @@
 //! `AddressSpace::audit` checks 1, 2, 4 and 5.
 
 mod allocate;
+mod cow;
 mod destroy;
+mod discard;
 mod map;
 mod mapping;
 mod maps;
 mod op_range;
+mod ops;
 mod placement;
 mod project;
 mod protect;
 mod resize;
+mod snapshot;
+mod transfer;
 mod tree;
 mod unmap;
+mod zero_pages;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use slotmap::SlotMap;
-use zxvm_host::{Access, AddrRange, Host, PAGE_SIZE, Prot};
+use zxvm_host::{Access, AddrRange, FaultSink, Host, PAGE_SIZE, Prot};
 use zxvm_types::Status;
 
 use crate::error::status;
 use crate::lock::{Rank, RankedRw, WriteGuard};
 use crate::vmo::Vmo;
+use cow::Part;
 use mapping::Mapping;
 use tree::Tree;
 
@@ -82,7 +89,8 @@ pub struct Vmar {
 struct Layout {
     regions: SlotMap<RegionId, Region>,
     rng: fastrand::Rng,
-    damaged: Vec<AddrRange>,
+    /// Also noted by those who change what is shown under the lock for reading, and a family's lock.
+    damaged: Mutex<Vec<AddrRange>>,
 }
 
 #[derive(Debug)]
@@ -132,8 +140,12 @@ impl AddressSpace {
         let flags = RegionFlags { can: Prot::all(), specific: true, compact: false };
         let mut regions = SlotMap::with_key();
         let root = regions.insert(Region { range, parent: None, depth: 0, flags, children: Tree::new(rng.u64(..)) });
-        let layout = RankedRw::new(Rank::Layout, Layout { regions, rng, damaged: Vec::new() });
-        Ok(Arc::new(Self { host, range, root, layout }))
+        let layout = RankedRw::new(Rank::Layout, Layout { regions, rng, damaged: Mutex::default() });
+        let space = Arc::new(Self { host, range, root, layout });
+        let sink: Weak<Self> = Arc::downgrade(&space);
+        let sink: Weak<dyn FaultSink> = sink;
+        space.host.serve_faults(sink);
+        Ok(space)
     }
 
     /// The addresses of the root region.
@@ -164,8 +176,8 @@ impl AddressSpace {
         if !prot.contains(need) {
             return Fault::Denied;
         }
-        let state = mapping.vmo.lock();
-        if mapping.vmo_range(base, page).end() > project::limit(mapping, &state) {
+        let content = mapping.vmo.lock();
+        if mapping.vmo_range(base, page).end() > project::limit(mapping, content.family()) {
             Fault::PastEnd
         } else {
             Fault::Denied
@@ -179,22 +191,26 @@ impl AddressSpace {
     pub fn audit(&self) {
         let layout = self.layout.read();
         layout.audit(self.root, None);
-        assert!(layout.damaged.is_empty(), "the host would not put back {:?}", layout.damaged);
-        let expected = project::merged(layout.views(self.root, self.range));
+        assert!(!layout.is_damaged(), "the host would not put back {:?}", layout.damaged);
+        let (views, guards) = layout.views(self.root, self.range);
+        let expected = project::merged(views);
         let pieces = self.host.pieces(self.range).expect("the host answers audits");
         let shown = project::merged(pieces.into_iter().map(|piece| (piece.range, piece.view)).collect());
         assert_eq!(shown, expected, "the host shows something else than the tree says");
+        for guard in guards {
+            let open = &mut |open| panic!("stores to {open:?} reach what others hold");
+            self.host.unguarded_runs(guard, open).expect("the host answers audits");
+        }
     }
 
     /// The lock, for a change; what an earlier refusal left is repaired first.
     fn change(&self) -> Result<WriteGuard<'_, Layout>, Status> {
         let mut layout = self.layout.write();
-        while let Some(range) = layout.damaged.pop() {
-            if let Err(error) = self.show_again(&mut layout, range) {
-                return Err(status(error));
-            }
+        loop {
+            let damaged = layout.damaged.get_mut().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(range) = damaged else { return Ok(layout) };
+            self.show_again(&layout, range).map_err(status)?;
         }
-        Ok(layout)
     }
 }
 
@@ -228,6 +244,15 @@ impl Vmar {
 }
 
 impl Layout {
+    /// What the host shows in `range` is not what the tree says, and it would not be put right.
+    fn note_damaged(&self, range: AddrRange) {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).push(range);
+    }
+
+    fn is_damaged(&self) -> bool {
+        !self.damaged.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     fn region(&self, id: RegionId) -> Result<&Region, Status> {
         self.regions.get(id).ok_or(Status::BAD_STATE)
     }
@@ -273,12 +298,12 @@ impl Layout {
                     self.regions.remove(below);
                 }
                 Child::Mapping(mapping) => {
-                    let state = &mut mapping.vmo.lock();
-                    state.mappings.remove(&at.start());
+                    let content = &mut mapping.vmo.lock();
+                    mapping.vmo.mapping_gone(content, at.start());
                     for side in [(at.start(), range.start()), (range.end(), at.end())] {
                         if side.0 < side.1 {
                             let part = AddrRange::from_bounds(side.0, side.1);
-                            state.mappings.insert(part.start());
+                            mapping.vmo.mapping_made(content, part.start());
                             region.children.insert(part, Child::Mapping(mapping.piece(at, part)));
                         }
                     }
@@ -303,14 +328,14 @@ impl Layout {
                 Child::Mapping(mapping) => {
                     assert!(region.flags.can.contains(mapping.can));
                     mapping.prots.audit(at.len(), mapping.can);
-                    let state = mapping.vmo.lock();
-                    assert!(state.mappings.contains(&at.start()), "the VMO does not know of {at:?}");
-                    for &base in &state.mappings {
+                    let content = mapping.vmo.lock();
+                    assert!(content.mappings.contains(&at.start()), "the VMO does not know of {at:?}");
+                    for &base in &content.mappings {
                         let root = self.root_of(id);
                         let page = AddrRange::from_bounds(base, base + PAGE_SIZE);
                         let known = self.first_mapping(root, page);
                         assert!(
-                            known.is_some_and(|(_, r, m)| r.start() == base && Arc::ptr_eq(&m.vmo, &mapping.vmo)),
+                            known.is_some_and(|(_, r, m)| r.start() == base && m.vmo.same_content(&mapping.vmo)),
                             "the VMO says that it is mapped at {base:#x}"
                         );
                     }

@@ -131,15 +131,15 @@ impl Vmar {
                 vmo.check_plausible(range)?;
                 self.commit(piece)
             }
-            VmarOp::Decommit => vmo.decommit(range),
-            VmarOp::Zero => vmo.op_range(VmoOp::Zero, range.start(), range.len()),
-            VmarOp::DontNeed => vmo.op_range(VmoOp::DontNeed, range.start(), range.len()),
+            VmarOp::Decommit => vmo.decommit(range.start(), range.len()),
+            VmarOp::Zero => self.space.vmo_op_range(vmo, VmoOp::Zero, range.start(), range.len()),
+            VmarOp::DontNeed => self.space.vmo_op_range(vmo, VmoOp::DontNeed, range.start(), range.len()),
             VmarOp::AlwaysNeed => {
-                vmo.op_range(VmoOp::AlwaysNeed, range.start(), range.len())?;
+                self.space.vmo_op_range(vmo, VmoOp::AlwaysNeed, range.start(), range.len())?;
                 self.map_range(piece)
             }
             VmarOp::Prefetch => {
-                vmo.op_range(VmoOp::Prefetch, range.start(), range.len())?;
+                self.space.vmo_op_range(vmo, VmoOp::Prefetch, range.start(), range.len())?;
                 self.map_range(piece)
             }
             VmarOp::MapRange => self.map_range(piece),
@@ -148,15 +148,34 @@ impl Vmar {
 
     /// Commits the piece and makes its entries, step by step.
     fn commit(&self, piece: &Piece) -> Result<(), Status> {
+        let vmo = &piece.vmo;
         for (step, vmo_step) in piece.steps() {
             let layout = self.space.layout.read();
-            let frees = piece.vmo.frees();
+            let (frees, careful) = {
+                let content = vmo.lock();
+                content.check_there()?;
+                (content.known.frees(), content.careful)
+            };
             let Some(runs) = layout.still_there(piece, step) else {
                 // Another thread has unmapped it: what is left to do concerns the VMO alone.
                 drop(layout);
-                piece.vmo.commit(vmo_step)?;
+                self.space.commit_content(vmo, vmo.in_content(vmo_step))?;
                 continue;
             };
+            if careful {
+                {
+                    let content = &mut vmo.lock();
+                    let inside = vmo_step.intersect(VmoRange::from_bounds(0, vmo.size_in(content)));
+                    let Some(inside) = inside else { continue };
+                    self.space.commit_locked(&layout, vmo, content, vmo.in_content(inside))?;
+                }
+                // What has become the content's own may be shown elsewhere than before.
+                let Some(runs) = layout.still_there(piece, step) else { continue };
+                for (run, ..) in runs.into_iter().filter(|(.., prot)| prot.contains(Prot::READ)) {
+                    self.space.host.populate(run, Access::Read).map_err(status)?;
+                }
+                continue;
+            }
             for (run, store, at, prot) in runs {
                 let part = StoreRange::from_bounds(at, at + run.len());
                 // A page that may not be written cannot be committed by its address.
@@ -166,7 +185,7 @@ impl Vmar {
                     self.space.host.populate(run, Access::Read).map_err(status)?;
                 }
                 let start = vmo_step.start() + (run.start() - step.start());
-                piece.vmo.note_committed(VmoRange::from_bounds(start, start + run.len()), frees);
+                vmo.note_committed(vmo.in_content(VmoRange::from_bounds(start, start + run.len())), frees);
             }
         }
         Ok(())
@@ -189,14 +208,14 @@ impl Vmar {
                     continue;
                 }
                 // While this is held nobody frees what is found.
-                let state = &mut *piece.vmo.lock();
+                let content = &mut piece.vmo.lock();
                 for gap in absent {
                     let offset = vmo_step.start() + (gap.start() - step.start());
-                    let shown = VmoRange::from_bounds(offset, offset + gap.len());
+                    let shown = piece.vmo.in_content(VmoRange::from_bounds(offset, offset + gap.len()));
                     let mut committed = Vec::new();
-                    piece.vmo.committed_in(state, shown, &mut |found| committed.push(found))?;
+                    piece.vmo.committed_in(content, shown, &mut |found, _| committed.push(found))?;
                     for found in committed {
-                        let start = gap.start() + (found.start() - offset);
+                        let start = gap.start() + (found.start() - shown.start());
                         let target = AddrRange::from_bounds(start, start + found.len());
                         host.populate(target, Access::Read).map_err(status)?;
                     }
@@ -226,7 +245,7 @@ impl Piece {
 impl Layout {
     /// What `step` of the piece shows, if it is still the piece's mapping that is there.
     pub(super) fn still_there(&self, piece: &Piece, step: AddrRange) -> Option<Vec<StoredRun>> {
-        if !self.damaged.is_empty() {
+        if self.is_damaged() {
             // What the host shows at an address may not be what the tree says: use none.
             return None;
         }
@@ -239,6 +258,6 @@ impl Layout {
         let same = Arc::ptr_eq(&mapping.vmo, &piece.vmo)
             && base.contains(step)
             && mapping.vmo_range(base, step).start() == piece.vmo_range.start() + (step.start() - piece.range.start());
-        same.then(|| stores(mapping, base, step, &mapping.vmo.lock()))
+        same.then(|| stores(mapping, base, step, mapping.vmo.lock().family()))
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! 1. `view of a page` = the store page that its VMO has there, under the page's protection; or held, if no mapping is
 //!    there or the page is past the end that the mapping knows ([`limit`]).
-//! 2. A change is a list of steps, lowest first; each is one host call. Only what differs is in it.
-//! 3. If a step fails, everything that the steps before it (and it) touched is shown again as the tree says, which the
+//! 2. In a mapping that may become writable, every page whose frame another content holds too is guarded. (Others may
+//!    be.) It is not writable for an instant before that.
+//! 3. A change is a list of steps; each is one host call. Only what differs is in it.
+//! 4. If a step fails, everything that the steps before it (and it) touched is shown again as the tree says, which the
 //!    change has not touched yet.
 
-use zxvm_host::{AddrRange, HostResult, Prot, StoreId, View, VmoRange, addr};
+use zxvm_host::{AddrRange, HostResult, Prot, StoreId, View, VmoRange, Watch, addr};
 
 use super::mapping::Mapping;
-use super::{AddressSpace, Layout, RegionId};
-use crate::vmo::State;
+use super::{AddressSpace, Layout, Part, RegionId};
+use crate::vmo::family::FamilyState;
 
 /// One host call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +21,16 @@ pub enum Step {
     Show(AddrRange, View),
     /// Stores are shown here and stay; allow this.
     Protect(AddrRange, Prot),
+    /// Stores are shown here; let them be guarded.
+    Watch(AddrRange),
+    /// What is shown here is watched; guard it.
+    Guard(AddrRange),
 }
 
 impl Step {
     fn range(self) -> AddrRange {
         match self {
-            Self::Show(range, _) | Self::Protect(range, _) => range,
+            Self::Show(range, _) | Self::Protect(range, _) | Self::Watch(range) | Self::Guard(range) => range,
         }
     }
 }
@@ -44,7 +50,11 @@ impl Steps {
                 (Step::Show(range, a), Step::Show(_, b)) if continues(range, a, b) => {
                     return *last = Step::Show(both, a);
                 }
-                (Step::Protect(..) | Step::Show(..), Step::Protect(..) | Step::Show(..)) => {}
+                (Step::Guard(_), Step::Guard(_)) => return *last = Step::Guard(both),
+                (
+                    Step::Protect(..) | Step::Show(..) | Step::Watch(_) | Step::Guard(_),
+                    Step::Protect(..) | Step::Show(..) | Step::Watch(_) | Step::Guard(_),
+                ) => {}
             }
         }
         self.0.push(step);
@@ -53,6 +63,32 @@ impl Steps {
     pub fn show(&mut self, views: Vec<(AddrRange, View)>) {
         for (range, view) in views {
             self.push(Step::Show(range, view));
+        }
+    }
+
+    /// Shows the views, and guards `guards`, which are parts of them.
+    pub fn show_guarded(&mut self, views: Vec<(AddrRange, View)>, guards: &[AddrRange]) {
+        if guards.is_empty() {
+            return self.show(views);
+        }
+        let mut stored = Vec::new();
+        for (range, view) in merged(views) {
+            match view {
+                View::Held => self.push(Step::Show(range, view)),
+                View::Store { store, at, prot } => {
+                    self.push(Step::Show(range, View::Store { store, at, prot: prot.difference(Prot::WRITE) }));
+                    stored.push((range, prot));
+                }
+            }
+        }
+        for &(range, _) in &stored {
+            self.push(Step::Watch(range));
+        }
+        for &guard in guards {
+            self.push(Step::Guard(guard));
+        }
+        for (range, prot) in stored.into_iter().filter(|(_, prot)| prot.contains(Prot::WRITE)) {
+            self.push(Step::Protect(range, prot));
         }
     }
 }
@@ -85,8 +121,10 @@ pub fn merged(views: Vec<(AddrRange, View)>) -> Vec<(AddrRange, View)> {
 }
 
 /// Where the VMO ends for this mapping, in bytes of the VMO.
-pub fn limit(mapping: &Mapping, state: &State) -> u64 {
-    limit_with(mapping, state.size(), state.stream_size())
+pub fn limit(mapping: &Mapping, family: &FamilyState) -> u64 {
+    let vmo = &mapping.vmo;
+    let end = vmo.limit_in(&family.contents[vmo.content() as usize]);
+    limit_with(mapping, end.saturating_sub(vmo.base()), vmo.stream_size_in(family))
 }
 
 /// [`limit`] for sizes that the VMO may have one day.
@@ -99,39 +137,58 @@ pub fn project(
     mapping: &Mapping,
     base: AddrRange,
     part: AddrRange,
-    state: &State,
+    family: &FamilyState,
     limit: u64,
 ) -> Vec<(AddrRange, View)> {
     let mut views = Vec::new();
+    let extents = &family.contents[mapping.vmo.content() as usize].extents;
     for (start, end, prot) in mapping.prots.runs(part.start() - base.start(), part.end() - base.start()) {
         let run = AddrRange::from_bounds(base.start() + start, base.start() + end);
         let shown = mapping.vmo_range(base, run);
-        let mut at = shown.start();
-        let addr = |offset: u64| run.start() + (offset - shown.start());
+        let mut at = run.start();
         let mut show = |from: u64, to: u64, view| {
             if from < to {
-                views.push((AddrRange::from_bounds(addr(from), addr(to)), view));
+                views.push((AddrRange::from_bounds(from, to), view));
             }
         };
         if let Some(inside) = shown.intersect(VmoRange::from_bounds(0, limit)) {
-            for place in state.extents.places(inside) {
+            let inside = mapping.vmo.in_content(inside);
+            let addr = |offset: u64| run.start() + (offset - inside.start());
+            for place in extents.places(inside) {
                 let view = View::Store { store: place.window.store(), at: place.window.offset(place.at), prot };
-                show(at, place.range.start(), View::Held);
-                show(place.range.start(), place.range.end(), view);
-                at = place.range.end();
+                show(at, addr(place.range.start()), View::Held);
+                show(addr(place.range.start()), addr(place.range.end()), view);
+                at = addr(place.range.end());
             }
         }
-        show(at, shown.end(), View::Held);
+        show(at, run.end(), View::Held);
     }
     views
+}
+
+/// The runs of `part` of the mapping at `base` that are to be guarded, if its VMO ended at `limit`.
+pub fn guards(mapping: &Mapping, base: AddrRange, part: AddrRange, family: &FamilyState, limit: u64) -> Vec<AddrRange> {
+    let shown = mapping.vmo_range(base, part);
+    if family.frames.is_empty() || !mapping.can.contains(Prot::WRITE) {
+        return Vec::new();
+    }
+    let Some(inside) = shown.intersect(VmoRange::from_bounds(0, limit)) else { return Vec::new() };
+    let inside = mapping.vmo.in_content(inside);
+    let cells = family.cells(mapping.vmo.content(), inside).into_iter().filter(|cell| cell.is_shared());
+    cells
+        .map(|cell| {
+            let start = part.start() + (cell.range.start() - inside.start());
+            AddrRange::from_bounds(start, start + cell.range.len())
+        })
+        .collect()
 }
 
 /// A run of pages of one mapping: where it is shown, which store from which byte on, and what is allowed.
 pub type StoredRun = (AddrRange, StoreId, u64, Prot);
 
 /// The stores behind `part` of the mapping at `base`.
-pub fn stores(mapping: &Mapping, base: AddrRange, part: AddrRange, state: &State) -> Vec<StoredRun> {
-    let views = project(mapping, base, part, state, limit(mapping, state));
+pub fn stores(mapping: &Mapping, base: AddrRange, part: AddrRange, family: &FamilyState) -> Vec<StoredRun> {
+    let views = project(mapping, base, part, family, limit(mapping, family));
     let stored = views.into_iter().filter_map(|(range, view)| match view {
         View::Held => None,
         View::Store { store, at, prot } => Some((range, store, at, prot)),
@@ -140,35 +197,41 @@ pub fn stores(mapping: &Mapping, base: AddrRange, part: AddrRange, state: &State
 }
 
 impl Layout {
-    /// What the tree says of `range` below `id`, without gaps.
-    pub(super) fn views(&self, id: RegionId, range: AddrRange) -> Vec<(AddrRange, View)> {
-        let mut views = Vec::new();
+    /// What the tree says of `range` below `id`, without gaps, and what of it is to be guarded.
+    pub(super) fn views(&self, id: RegionId, range: AddrRange) -> (Vec<(AddrRange, View)>, Vec<AddrRange>) {
+        let (mut views, mut guarded) = (Vec::new(), Vec::new());
         let mut at = range.start();
         for (_, base, mapping) in self.mappings(id, range) {
             let part = base.intersect(range).expect("it touches");
             if at < part.start() {
                 views.push((AddrRange::from_bounds(at, part.start()), View::Held));
             }
-            let state = mapping.vmo.lock();
-            views.extend(project(mapping, base, part, &state, limit(mapping, &state)));
+            let content = mapping.vmo.lock();
+            let (family, limit) = (content.family(), limit(mapping, content.family()));
+            views.extend(project(mapping, base, part, family, limit));
+            guarded.extend(guards(mapping, base, part, family, limit));
             at = part.end();
         }
         if at < range.end() {
             views.push((AddrRange::from_bounds(at, range.end()), View::Held));
         }
-        views
+        (views, guarded)
+    }
+
+    /// The runs of equal protection of a part of a mapping.
+    pub(super) fn prots(&self, root: RegionId, part: &Part) -> Vec<(AddrRange, Prot)> {
+        let (_, base, mapping) = self.first_mapping(root, part.base).expect("it is there");
+        let start = base.start();
+        let runs = mapping.prots.runs(part.addrs.start() - start, part.addrs.end() - start);
+        runs.map(|(from, to, prot)| (AddrRange::from_bounds(start + from, start + to), prot)).collect()
     }
 }
 
 impl AddressSpace {
     /// Makes the calls. The tree must still say what was before. Holds no VMO's lock.
-    pub(super) fn apply(&self, layout: &mut Layout, steps: &Steps) -> HostResult {
+    pub(super) fn apply(&self, layout: &Layout, steps: &Steps) -> HostResult {
         for (index, &step) in steps.0.iter().enumerate() {
-            let result = match step {
-                Step::Show(range, view) => self.host.map(range, view),
-                Step::Protect(range, prot) => self.host.protect(range, prot),
-            };
-            if let Err(error) = result {
+            if let Err(error) = self.step(step, false) {
                 for step in &steps.0[..=index] {
                     // What cannot be put back now is noted, and put back before the next change.
                     let _ = self.show_again(layout, step.range());
@@ -179,21 +242,53 @@ impl AddressSpace {
         Ok(())
     }
 
+    fn step(&self, step: Step, restore: bool) -> HostResult {
+        match step {
+            Step::Show(range, view) if restore => self.host.restore(range, view),
+            Step::Show(range, view) => self.host.map(range, view),
+            Step::Protect(range, prot) => self.host.protect(range, prot),
+            Step::Watch(range) => self.host.watch(range, Watch::Guarded),
+            Step::Guard(range) => self.host.guard(range),
+        }
+    }
+
     /// Undoes applied steps, for a change that failed after them.
-    pub(super) fn take_back(&self, layout: &mut Layout, steps: &Steps) {
+    pub(super) fn take_back(&self, layout: &Layout, steps: &Steps) {
         for step in &steps.0 {
             let _ = self.show_again(layout, step.range());
         }
     }
 
     /// Makes the host show what the tree says of `range`; notes it as damaged if it will not.
-    pub(super) fn show_again(&self, layout: &mut Layout, range: AddrRange) -> HostResult {
-        for (part, view) in merged(layout.views(self.root, range)) {
-            if let Err(error) = self.host.restore(part, view) {
-                layout.damaged.push(AddrRange::from_bounds(part.start(), range.end()));
-                return Err(error);
+    pub(super) fn show_again(&self, layout: &Layout, range: AddrRange) -> HostResult {
+        let (views, guards) = layout.views(self.root, range);
+        self.show_all(layout, range, views, &guards)
+    }
+
+    /// [`AddressSpace::show_again`] for a part of one mapping, with the lock of its VMO's family held.
+    pub(super) fn show_locked(&self, layout: &Layout, family: &FamilyState, range: AddrRange) -> HostResult {
+        let (_, base, mapping) = layout.first_mapping(self.root, range).expect("a part of a mapping");
+        let limit = limit(mapping, family);
+        let views = project(mapping, base, range, family, limit);
+        self.show_all(layout, range, views, &guards(mapping, base, range, family, limit))
+    }
+
+    fn show_all(
+        &self,
+        layout: &Layout,
+        range: AddrRange,
+        views: Vec<(AddrRange, View)>,
+        guards: &[AddrRange],
+    ) -> HostResult {
+        let mut steps = Steps::default();
+        steps.show_guarded(merged(views), guards);
+        let result = steps.0.iter().try_for_each(|&step| self.step(step, true));
+        result.inspect_err(|_| {
+            if !guards.is_empty() {
+                // Until it can be guarded, nothing is shown: a store must not reach what others hold.
+                let _ = self.host.restore(range, View::Held);
             }
-        }
-        Ok(())
+            layout.note_damaged(range);
+        })
     }
 }

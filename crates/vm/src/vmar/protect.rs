@@ -18,7 +18,7 @@ impl Vmar {
         layout.region(self.id)?;
         let range = self.inside(addr, len).ok_or(Status::INVALID_ARGS)?;
         let (steps, parts) = self.plan_protect(&layout, range, prot, children)?;
-        self.space.apply(&mut layout, &steps).map_err(status)?;
+        self.space.apply(&layout, &steps).map_err(status)?;
         for (region, base, part) in parts {
             if let Some(Child::Mapping(mapping)) = layout.region_mut(region).children.get_mut(base.start()) {
                 let (start, end) = (part.start() - base.start(), part.end() - base.start());
@@ -52,8 +52,8 @@ impl Vmar {
                 return Err(Status::INVALID_ARGS);
             }
             let shown_end = {
-                let state = mapping.vmo.lock();
-                let shown = limit(mapping, &state).saturating_sub(mapping.offset).min(base.len());
+                let content = mapping.vmo.lock();
+                let shown = limit(mapping, content.family()).saturating_sub(mapping.offset).min(base.len());
                 base.start() + shown
             };
             let mut differs = false;

@@ -3,29 +3,47 @@
 //! Shrinking: first no mapping shows the tail, then it is freed, so that no store can slip in between. Growing: first
 //! the VMO has the pages, then they are shown. Every refusal of the host leaves size, content and views as they were.
 
-use std::sync::Arc;
-
-use zxvm_host::{AddrRange, PAGE_SIZE, VmoRange};
+use zxvm_host::{AddrRange, PAGE_SIZE, VmoRange, addr};
 use zxvm_types::Status;
 
-use super::project::{Steps, limit_with, project};
+use super::project::{Steps, guards, limit, limit_with, project};
 use super::{AddressSpace, Layout};
 use crate::error::status;
 use crate::vmo::Vmo;
+use crate::vmo::family::Locked;
+
+/// Where a content is to end, as far as that is to change.
+#[derive(Clone, Copy, Debug)]
+pub enum Ends {
+    /// All that show it: at this size, and where mappings end with the stream, at that stream size (both in bytes).
+    Size(u64, u64),
+    /// This VMO, in mappings that end with the stream.
+    Stream(u64),
+}
 
 impl AddressSpace {
     /// Sets the size of a VMO to `size` bytes, rounded up to pages; the stream size becomes `size`.
     ///
     /// # Errors
-    /// Checks 4 to 6 of vmo.md §4, in that order; then what the host gives, and all is as before.
+    /// Checks 4 to 8 of vmo.md §4, in that order; then what the host gives, and all is as before.
     pub fn set_vmo_size(&self, vmo: &Vmo, size: u64) -> Result<(), Status> {
         let rounded = vmo.check_new_size(size)?;
         let gone = {
-            let mut layout = self.change()?;
-            let steps = self.plan_follow(&layout, vmo, rounded, size)?;
-            self.apply(&mut layout, &steps).map_err(status)?;
+            let layout = self.change()?;
+            let steps = {
+                let content = &mut vmo.lock();
+                if size < rounded && rounded <= content.size {
+                    // The end of the last page becomes zero, for this VMO alone.
+                    let last = VmoRange::from_bounds(addr::round_down(size), rounded);
+                    self.make_own(&layout, vmo.family(), content.family_mut(), vmo.content(), last)?;
+                }
+                // What was discarded is not shown, whatever its size.
+                let end = if content.check_there().is_ok() { rounded } else { 0 };
+                self.plan_follow(&layout, vmo, content, Ends::Size(end, size))?
+            };
+            self.apply(&layout, &steps).map_err(status)?;
             let result = vmo.set_size_locked(&mut vmo.lock(), size, rounded);
-            result.inspect_err(|_| self.take_back(&mut layout, &steps))?
+            result.inspect_err(|_| self.take_back(&layout, &steps))?
         };
         drop(gone);
         Ok(())
@@ -65,38 +83,64 @@ impl AddressSpace {
         size: u64,
         zero_from: impl FnOnce(u64, u64) -> Result<Option<u64>, Status>,
     ) -> Result<(), Status> {
-        let mut layout = self.change()?;
+        let layout = self.change()?;
         // Both change only under the layout lock.
-        let (vmo_size, old) = {
-            let state = vmo.lock();
-            (state.size(), state.stream_size())
+        let (vmo_size, old, steps, zero_from) = {
+            let content = &mut vmo.lock();
+            let (vmo_size, old) = (vmo.size_in(content), vmo.stream_size_in(content.family()));
+            let Some(zero_from) = zero_from(vmo_size, old)? else { return Ok(()) };
+            (vmo_size, old, self.plan_follow(&layout, vmo, content, Ends::Stream(size))?, zero_from)
         };
-        let Some(zero_from) = zero_from(vmo_size, old)? else { return Ok(()) };
-        let steps = self.plan_follow(&layout, vmo, vmo_size, size)?;
-        self.apply(&mut layout, &steps).map_err(status)?;
-        let result = vmo.set_stream_size_locked(&mut vmo.lock(), size, zero_from);
-        result.inspect_err(|_| self.take_back(&mut layout, &steps))
+        self.apply(&layout, &steps).map_err(status)?;
+        let zero = || {
+            let content = &mut vmo.lock();
+            // What is shown from here on is what the new stream size lets be shown.
+            vmo.set_stream_size_in(content.family_mut(), size);
+            if zero_from >= vmo_size {
+                return Ok(());
+            }
+            let result = self.zero_locked(&layout, vmo, content, vmo.base() + zero_from, vmo.base() + vmo_size);
+            result.inspect_err(|_| vmo.set_stream_size_in(content.family_mut(), old))
+        };
+        zero().inspect_err(|_| self.take_back(&layout, &steps))
     }
 
-    /// What the mappings of the VMO should show with its new size, where that differs.
-    fn plan_follow(&self, layout: &Layout, vmo: &Vmo, size: u64, stream_size: u64) -> Result<Steps, Status> {
+    /// What the mappings of the VMO's content should show if it ended as `ends` says, where that differs.
+    pub(super) fn plan_follow(
+        &self,
+        layout: &Layout,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        ends: Ends,
+    ) -> Result<Steps, Status> {
         let mut steps = Steps::default();
-        let state = &mut *vmo.lock();
-        let bases: Vec<u64> = state.mappings.iter().copied().collect();
+        let bases: Vec<u64> = content.mappings.iter().copied().collect();
         for base in bases {
             let page = AddrRange::from_bounds(base, base + PAGE_SIZE);
             let (_, at, mapping) = layout.first_mapping(self.root, page).expect("the VMO knows its mappings");
-            debug_assert!(core::ptr::eq(Arc::as_ptr(&mapping.vmo), vmo));
-            let old = limit_with(mapping, state.size(), state.stream_size());
-            let new = limit_with(mapping, size, stream_size);
+            debug_assert!(mapping.vmo.same_content(vmo));
+            let old = limit(mapping, content.family());
+            let (size, new) = match ends {
+                Ends::Size(size, stream) => (size, limit_with(mapping, size, stream)),
+                // References share the stream size; a slice has its own.
+                Ends::Stream(stream)
+                    if core::ptr::eq(&*mapping.vmo, vmo) || !vmo.is_slice() && !mapping.vmo.is_slice() =>
+                {
+                    let end = mapping.vmo.limit_in(content).saturating_sub(mapping.vmo.base());
+                    (content.size, limit_with(mapping, end, stream))
+                }
+                Ends::Stream(_) => continue,
+            };
             let changed = VmoRange::from_bounds(old.min(new), old.max(new));
             let Some(changed) = changed.intersect(mapping.vmo_range(at, at)) else { continue };
             if new > old {
-                vmo.ensure_extents_within(state, changed, VmoRange::from_bounds(0, size))?;
+                let inside = mapping.vmo.in_content(changed);
+                vmo.ensure_extents_within(content, inside, VmoRange::from_bounds(0, size))?;
             }
             let start = at.start() + (changed.start() - mapping.offset);
             let part = AddrRange::from_bounds(start, start + changed.len());
-            steps.show(project(mapping, at, part, state, new));
+            let family = content.family();
+            steps.show_guarded(project(mapping, at, part, family, new), &guards(mapping, at, part, family, new));
         }
         Ok(steps)
     }

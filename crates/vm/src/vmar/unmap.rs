@@ -33,7 +33,7 @@ impl Vmar {
             if shown {
                 let mut steps = Steps::default();
                 steps.push(Step::Show(span, View::Held));
-                self.space.apply(&mut layout, &steps).map_err(status)?;
+                self.space.apply(&layout, &steps).map_err(status)?;
             }
             layout.cut(self.id, span)
         };

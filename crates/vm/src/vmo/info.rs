@@ -1,9 +1,10 @@
 //! What a VMO tells about itself.
 
-use zxvm_host::{VmoRange, addr};
+use zxvm_host::{PAGE_SIZE, VmoRange};
 use zxvm_types::Status;
 
-use super::{CachePolicy, State, Vmo, VmoKind};
+use super::family::Locked;
+use super::{CachePolicy, Shows, Vmo, VmoKind};
 
 /// A VMO at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,14 +17,65 @@ pub struct VmoInfo {
     pub kind: VmoKind,
     /// Bytes.
     pub size: u64,
+    /// The VMO it was made of, or the nearest one above that is still there; 0 if none.
+    pub parent_koid: u64,
+    /// How many VMOs name it as their parent.
+    pub num_children: u64,
+    /// Whether it was made as a snapshot and has a parent still.
+    pub is_clone: bool,
     /// How many mappings show it.
     pub num_mappings: u64,
     /// How it is cached.
     pub cache_policy: CachePolicy,
-    /// Bytes of memory its content uses.
-    pub committed_bytes: u64,
+    /// The memory its content uses; nothing for slices and references.
+    pub memory: Attribution,
     /// Bytes of memory used to describe it; 0 while nothing is committed.
     pub metadata_bytes: u64,
+    /// How often the system took pages away.
+    pub losses: u64,
+}
+
+/// Memory as it is shared out among those who use it, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attribution {
+    /// All that is used.
+    pub committed: u64,
+    /// What nobody else uses.
+    pub private: u64,
+    /// Each page divided by the number of its users; the sum cut off.
+    pub scaled: u64,
+    /// What was cut off: 2^63 is one byte.
+    pub scaled_fraction: u64,
+}
+
+/// Counts pages by how many use them.
+#[derive(Debug, Default)]
+struct Tally(Vec<(u32, u64)>);
+
+impl Tally {
+    fn add(&mut self, users: u32, bytes: u64) {
+        match self.0.iter_mut().find(|(n, _)| *n == users) {
+            Some((_, sum)) => *sum += bytes,
+            None => self.0.push((users, bytes)),
+        }
+    }
+
+    fn share_out(&self) -> Attribution {
+        let mut sum = Attribution::default();
+        let mut fraction = 0_u128;
+        for &(users, bytes) in &self.0 {
+            sum.committed += bytes;
+            if users == 1 {
+                sum.private += bytes;
+            }
+            let users = u64::from(users);
+            sum.scaled += bytes / users;
+            fraction += (u128::from(bytes % users) << 63) / u128::from(users);
+        }
+        sum.scaled += (fraction >> 63) as u64;
+        sum.scaled_fraction = fraction as u64 & (u64::MAX >> 1);
+        sum
+    }
 }
 
 impl Vmo {
@@ -34,48 +86,55 @@ impl Vmo {
     ///
     /// Source: vmo.md §10.
     pub fn info(&self) -> Result<VmoInfo, Status> {
-        let state = &mut *self.lock();
-        let whole = state.whole();
-        let committed_bytes = self.committed_bytes(state, whole)?;
-        let metadata_bytes = if committed_bytes == 0 { 0 } else { state.extents.metadata_bytes() };
+        let content = &mut self.lock();
+        let owner = self.shows == Shows::Whole && !self.is_reference(content);
+        let whole = content.whole();
+        let memory = if owner { self.attribution(content, whole)? } else { Attribution::default() };
+        let family = content.family();
+        let node = &family.nodes[self.node as usize];
         Ok(VmoInfo {
             koid: self.koid,
-            name: state.name,
+            name: node.name(),
             kind: self.kind,
-            size: state.size,
-            num_mappings: state.mappings.len() as u64,
-            cache_policy: state.cache_policy,
-            committed_bytes,
-            metadata_bytes,
+            size: self.size_in(content),
+            parent_koid: node.parent.map_or(0, |parent| family.nodes[parent as usize].koid),
+            num_children: u64::from(node.children),
+            is_clone: node.clone,
+            num_mappings: u64::from(node.num_mappings),
+            cache_policy: content.cache_policy,
+            memory,
+            metadata_bytes: if memory.committed == 0 { 0 } else { content.extents.metadata_bytes() },
+            losses: u64::from(content.losses),
         })
     }
 
-    /// Committed bytes in `range`, as far as it is inside.
-    pub(crate) fn committed_bytes(&self, state: &mut State, range: VmoRange) -> Result<u64, Status> {
-        let mut bytes = 0;
-        self.committed_in(state, range, &mut |run| bytes += run.len())?;
-        Ok(bytes)
+    fn is_reference(&self, content: &Locked<'_>) -> bool {
+        content.family().nodes[self.node as usize].reference
     }
 
-    /// Asserts the invariants of the VMO by itself: nothing is committed past its size, extents are in order.
-    ///
-    /// # Panics
-    /// If one does not hold.
-    pub fn audit(&self) {
-        let state = self.lock();
-        assert!(addr::round_up(state.size) == Some(state.size));
-        state.extents.audit();
-        for known in state.known.parts(state.whole()) {
-            let mut bytes = 0;
-            self.ask_committed(&state, known.start(), known.end(), &mut |run| bytes += run.len())
-                .expect("the host answers audits");
-            assert_eq!(bytes, known.len(), "koid {}: {known:?} is not all committed", self.koid);
-        }
-        let past = VmoRange::from_bounds(state.size, addr::round_down(u64::MAX));
-        for place in state.extents.places(past) {
-            let part = place.window.part(place.at, place.range.len());
-            let check = &mut |run| panic!("koid {}: {run:?} is committed past the end {:#x}", self.koid, state.size);
-            self.host().committed_runs(place.window.store(), part, check).expect("the host answers audits");
-        }
+    /// How the memory of `range`, as far as it is inside, is shared out.
+    pub(crate) fn attribution(&self, content: &mut Locked<'_>, range: VmoRange) -> Result<Attribution, Status> {
+        let mut tally = Tally::default();
+        self.committed_in(content, range, &mut |run, users| tally.add(users, run.len()))?;
+        debug_assert!(tally.0.iter().all(|(users, bytes)| *users > 0 && bytes.is_multiple_of(PAGE_SIZE)));
+        Ok(tally.share_out())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thirds_add_up_to_whole_bytes() {
+        let mut tally = Tally::default();
+        tally.add(3, PAGE_SIZE);
+        let third = Attribution { committed: PAGE_SIZE, private: 0, scaled: 1365, scaled_fraction: (1 << 63) / 3 };
+        assert_eq!(tally.share_out(), third);
+        tally.add(3, 2 * PAGE_SIZE);
+        tally.add(1, PAGE_SIZE);
+        let all =
+            Attribution { committed: 4 * PAGE_SIZE, private: PAGE_SIZE, scaled: 2 * PAGE_SIZE, scaled_fraction: 0 };
+        assert_eq!(tally.share_out(), all);
     }
 }

@@ -1,16 +1,25 @@
-//! Copying between a VMO and a caller's buffer.
+//! Copying between a VMO and a caller's buffer, without the lock.
 //!
-//! The VMO's lock is held only to look up where the next bytes live; the copy itself holds the window and no lock, since
-//! the buffer may be anything: memory of the same VMO, memory that a pager must bring, memory that is not there.
+//! The family's lock is held only to look up where the next bytes live; the copy itself holds the window and no lock,
+//! since the buffer may be anything: memory of the same VMO, memory that a pager must bring, memory that is not there.
+//!
+//! 1. A write does so only as long as nobody ever shared the content ([`Content::careful`]); it is counted while it
+//!    copies. Otherwise `vmar::ops` leads.
+//! 2. A read looks afterwards whether a frame has become another one's meanwhile, and if so reads again.
+//!
+//! [`Content::careful`]: super::family::Content::careful
 
+use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use zxvm_host::user::{UserRef, UserSlice};
 use zxvm_host::{HostError, PAGE_SIZE, VmoRange, addr};
 use zxvm_types::Status;
 
+use super::Vmo;
 use super::extents::SEGMENT;
-use super::{CachePolicy, State, Vmo};
+use super::family::InFlight;
+use super::ops::Direct;
 use crate::error;
 use crate::lock::assert_none_held;
 use crate::store::Window;
@@ -41,114 +50,126 @@ impl From<HostError> for IoError {
             | HostError::NoDescriptors
             | HostError::FileSizeLimit
             | HostError::Permission
+            | HostError::NotSupported
             | HostError::Other(_) => Self::Status(error::status(host)),
         }
     }
 }
 
-/// Which way a copy goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
-    Read,
-    Write,
-}
+/// How many times a read starts again because a frame moved, before it holds the lock to read.
+const READ_TRIES: u32 = 3;
 
-/// The next run of bytes of a copy.
+/// Bytes read under the lock at a time, by way of the stack.
+pub(crate) const BOUNCE: usize = 2 * PAGE_SIZE as usize;
+
+/// Where the next bytes of a read are.
 enum Run {
-    /// So many bytes live in this window, from this byte of it on.
-    Stored { window: Arc<Window>, at: u64, len: u64 },
-    /// So many bytes have no place, so they are zero.
-    Zero { len: u64 },
+    /// In this window, from this byte of it on.
+    Stored(Arc<Window>, u64),
+    /// They have no place, so they are zero.
+    Zero,
 }
 
 impl Vmo {
-    /// Copies `to.len()` bytes from `offset` on to the buffer. Commits nothing.
+    /// Copies bytes from `offset` on to the start of `to`, as many as are in one place. Commits nothing. Returns how many:
+    /// 0 at the end.
     ///
     /// # Errors
-    /// In this order: `OUT_OF_RANGE` for an end that overflows, `BAD_STATE` if not cached, `OUT_OF_RANGE` past the size;
-    /// then, with what comes before already copied, what the buffer or the host gives.
+    /// In this order: `OUT_OF_RANGE` for an end that overflows, `BAD_STATE` if not cached, `OUT_OF_RANGE` past the size,
+    /// `NOT_FOUND` if discarded; then what the buffer or the host gives.
     ///
     /// Source: vmo.md §6.
-    pub fn read(&self, offset: u64, to: UserSlice<'_>) -> Result<(), IoError> {
-        self.copy(Direction::Read, offset, to.len(), |run, done| match run {
-            Run::Stored { window, at, len } => {
-                Ok(self.host().read_store(window.store(), window.offset(at), to.part(done, len as usize))?)
-            }
-            Run::Zero { len } => fill_zero(to.part(done, len as usize)),
-        })
-    }
-
-    /// Copies the buffer to the bytes from `offset` on, committing the pages written.
-    ///
-    /// # Errors
-    /// As [`Vmo::read`]; also `NO_MEMORY`, `NO_RESOURCES`.
-    ///
-    /// Source: vmo.md §6.
-    pub fn write(&self, offset: u64, from: UserRef<'_>) -> Result<(), IoError> {
-        self.copy(Direction::Write, offset, from.len(), |run, done| match run {
-            Run::Stored { window, at, len } => {
-                let part = from.part(done, len as usize);
-                let result = self.host().write_store(window.store(), window.offset(at), part);
-                window.settle(at + len);
-                Ok(result?)
-            }
-            Run::Zero { len: _ } => unreachable!("a write has made its extents"),
-        })
-    }
-
-    fn copy(
-        &self,
-        direction: Direction,
-        offset: u64,
-        len: usize,
-        mut transfer: impl FnMut(Run, usize) -> Result<(), IoError>,
-    ) -> Result<(), IoError> {
+    pub(crate) fn read_some(&self, offset: u64, to: UserSlice<'_>) -> Result<usize, IoError> {
         assert_none_held();
-        let end = offset.checked_add(len as u64).ok_or(Status::OUT_OF_RANGE)?;
-        let mut at = offset;
-        loop {
-            let Some(run) = self.next_run(direction, at, end)? else { return Ok(()) };
-            let len = match run {
-                Run::Stored { len, .. } | Run::Zero { len } => len,
-            };
-            transfer(run, (at - offset) as usize)?;
-            at += len;
-            if at == end {
-                return Ok(());
+        offset.checked_add(to.len() as u64).ok_or(Status::OUT_OF_RANGE)?;
+        for _ in 0..READ_TRIES {
+            let moves = self.family.moves.load(Ordering::Acquire);
+            let Some((run, len)) = self.next_run(offset, to.len())? else { return Ok(0) };
+            match run {
+                Run::Stored(window, at) => {
+                    self.host().read_store(window.store(), window.offset(at), to.part(0, len))?;
+                }
+                Run::Zero => fill_zero(to.part(0, len))?,
+            }
+            // The copy came before this look (it was a system call), and a frame that moved says so before it changes.
+            if self.family.moves.load(Ordering::Acquire) == moves {
+                return Ok(len);
             }
         }
+        let mut bytes = [0; BOUNCE];
+        let bytes = &mut bytes[..BOUNCE.min(to.len())];
+        let len = {
+            let content = self.lock();
+            Self::check_cached(&content)?;
+            let start = self.check_range(&content, offset, to.len() as u64)?;
+            content.check_there()?;
+            match content.extents.at(start) {
+                Some((window, at, left)) => {
+                    let bytes = &mut bytes[..to.len().min(BOUNCE).min(left as usize)];
+                    self.host().read_store(window.store(), window.offset(at), UserSlice::from(&mut *bytes))?;
+                    bytes.len()
+                }
+                None => bytes.len().min((PAGE_SIZE - start % PAGE_SIZE) as usize),
+            }
+        };
+        to.fill_from(&bytes[..len]).map_err(|fault| IoError::Buffer { at: fault.at })?;
+        Ok(len)
     }
 
-    /// Where the bytes from `at` on live, `end` not reached yet; `None` if there are none.
-    fn next_run(&self, direction: Direction, at: u64, end: u64) -> Result<Option<Run>, Status> {
-        let mut state = self.lock();
-        if state.cache_policy != CachePolicy::Cached {
-            return Err(Status::BAD_STATE);
-        }
-        state.check_range(at, end - at)?;
-        if at == end {
+    /// Where the bytes from `offset` on are, and how many there; `None` if `len` is 0.
+    fn next_run(&self, offset: u64, len: usize) -> Result<Option<(Run, usize)>, Status> {
+        let content = self.lock();
+        Self::check_cached(&content)?;
+        let at = self.check_range(&content, offset, len as u64)?;
+        if len == 0 {
             return Ok(None);
         }
-        let stored = |state: &State| {
-            let (window, from, len) = state.extents.at(at)?;
-            Some(Run::Stored { window: window.clone(), at: from, len: len.min(end - at) })
-        };
-        if let Some(run) = stored(&state) {
-            return Ok(Some(run));
+        content.check_there()?;
+        let end = at + len as u64;
+        if let Some((window, from, there)) = content.extents.at(at) {
+            return Ok(Some((Run::Stored(window.clone(), from), there.min(end - at) as usize)));
         }
         let first = addr::round_down(at);
         let last = addr::round_up(end).expect("inside the VMO").min(first.saturating_add(SEGMENT));
-        let range = VmoRange::from_bounds(first, last);
-        Ok(match direction {
-            Direction::Read => {
-                let next = state.extents.places(range).next().map_or(last, |place| place.range.start());
-                Some(Run::Zero { len: next.min(end) - at })
+        let next = content.extents.places(VmoRange::from_bounds(first, last)).next();
+        let next = next.map_or(last, |place| place.range.start());
+        Ok(Some((Run::Zero, (next.min(end) - at) as usize)))
+    }
+
+    /// Copies bytes from the start of `from` to those from `offset` on, as many as have one place, committing the pages
+    /// written. Answers up to which byte of the VMO.
+    ///
+    /// # Errors
+    /// As [`Vmo::read_some`]; also `NO_MEMORY`, `NO_RESOURCES`.
+    ///
+    /// Source: vmo.md §6.
+    pub(crate) fn write_direct(&self, offset: u64, from: UserRef<'_>) -> Result<Direct, IoError> {
+        assert_none_held();
+        let end = offset.checked_add(from.len() as u64).ok_or(Status::OUT_OF_RANGE)?;
+        let (window, at, len, _in_flight) = {
+            let mut content = self.lock();
+            Self::check_cached(&content)?;
+            let start = self.check_range(&content, offset, end - offset)?;
+            if from.is_empty() {
+                return Ok(Direct::Done);
             }
-            Direction::Write => {
-                self.ensure_extents(&mut state, range)?;
-                stored(&state)
+            content.check_there()?;
+            if content.careful {
+                return Ok(Direct::Careful);
             }
-        })
+            if content.extents.at(start).is_none() {
+                let first = addr::round_down(start);
+                let last = addr::round_up(start + from.len() as u64).expect("inside the VMO");
+                let last = last.min(first.saturating_add(SEGMENT));
+                self.ensure_extents(&mut content, VmoRange::from_bounds(first, last))?;
+            }
+            let (window, at, there) = content.extents.at(start).expect("it has a place now");
+            (window.clone(), at, there.min(end - offset), InFlight::new(&self.family))
+        };
+        let result = self.host().write_store(window.store(), window.offset(at), from.part(0, len as usize));
+        window.settle(at + len);
+        result?;
+        Ok(Direct::DoneTo(offset + len))
     }
 }
 

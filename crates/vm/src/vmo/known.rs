@@ -14,13 +14,19 @@ const RUNS_MAX: usize = 64;
 
 #[derive(Debug, Default)]
 pub struct Known {
-    /// Start → end.
-    runs: BTreeMap<u64, u64>,
+    /// Start → end; takes room only once there is one.
+    runs: Option<Box<BTreeMap<u64, u64>>>,
     /// Counts the frees, so that whoever commits without the lock can tell whether one came between.
     frees: u64,
 }
 
+static EMPTY: BTreeMap<u64, u64> = BTreeMap::new();
+
 impl Known {
+    fn runs(&self) -> &BTreeMap<u64, u64> {
+        self.runs.as_deref().unwrap_or(&EMPTY)
+    }
+
     /// To be compared when the lock has been away.
     pub fn frees(&self) -> u64 {
         self.frees
@@ -31,27 +37,26 @@ impl Known {
         if range.is_empty() {
             return;
         }
+        let runs = self.runs.get_or_insert_default();
         let (mut start, mut end) = (range.start(), range.end());
-        while let Some((&s, &e)) = self.runs.range(..=end).next_back().filter(|&(_, &e)| e >= start) {
-            self.runs.remove(&s);
+        while let Some((&s, &e)) = runs.range(..=end).next_back().filter(|&(_, &e)| e >= start) {
+            runs.remove(&s);
             (start, end) = (start.min(s), end.max(e));
         }
-        if self.runs.len() < RUNS_MAX {
-            self.runs.insert(start, end);
+        if runs.len() < RUNS_MAX {
+            runs.insert(start, end);
         }
     }
 
     /// Pages of `range` are about to be freed.
     pub fn forget(&mut self, range: VmoRange) {
         self.frees += 1;
-        if range.is_empty() {
-            return;
-        }
-        while let Some((&s, &e)) = self.runs.range(..range.end()).next_back().filter(|&(_, &e)| e > range.start()) {
-            self.runs.remove(&s);
+        let Some(runs) = self.runs.as_deref_mut().filter(|_| !range.is_empty()) else { return };
+        while let Some((&s, &e)) = runs.range(..range.end()).next_back().filter(|&(_, &e)| e > range.start()) {
+            runs.remove(&s);
             for (from, to) in [(s, range.start()), (range.end(), e)] {
-                if from < to && self.runs.len() < RUNS_MAX {
-                    self.runs.insert(from, to);
+                if from < to && runs.len() < RUNS_MAX {
+                    runs.insert(from, to);
                 }
             }
         }
@@ -59,9 +64,9 @@ impl Known {
 
     /// The known parts of `range`, lowest first.
     pub fn parts(&self, range: VmoRange) -> impl Iterator<Item = VmoRange> + '_ {
-        let before = self.runs.range(..=range.start()).next_back();
+        let before = self.runs().range(..=range.start()).next_back();
         let from = before.map_or(range.start(), |(&start, _)| start);
-        let runs = self.runs.range(from..range.end()).map(|(&start, &end)| VmoRange::from_bounds(start, end));
+        let runs = self.runs().range(from..range.end()).map(|(&start, &end)| VmoRange::from_bounds(start, end));
         runs.filter_map(move |run| run.intersect(range))
     }
 }
@@ -92,7 +97,7 @@ mod tests {
             for part in &parts {
                 assert!(pages[(part.start() / P) as usize..(part.end() / P) as usize].iter().all(|&page| page));
             }
-            if note && known.runs.len() < RUNS_MAX {
+            if note && known.runs().len() < RUNS_MAX {
                 assert!(range.is_empty() || parts.iter().any(|part| part.contains(range)), "just noted");
             }
         }

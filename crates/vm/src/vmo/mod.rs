@@ -2,34 +2,41 @@
 //!
 //! 1. The size is a multiple of the page and at most [`MAX_SIZE`]. Bytes at and past it do not exist: no mapping shows
 //!    them, no call reaches them, and when the VMO grows again they are zero.
-//! 2. Content is a map of extents over store windows ([`extents`]); where there is none, the content is zero.
-//! 3. `mappings` holds the base address of every mapping of this VMO, no more and no less. It changes only together
-//!    with the VMAR tree, under the layout lock *and* this VMO's lock.
-//! 4. Freeing pages (decommit, zero, shrink) happens under the VMO's lock. So whoever holds it and sees a page
+//! 2. Content is a map of extents over store windows ([`extents`]); where there is none, the content is zero. VMOs made
+//!    of one another are a [`family`], and share [`frames`].
+//! 3. `mappings` of a content holds the base address of every mapping that shows it, no more and no less. It changes
+//!    only together with the VMAR tree, under the layout lock *and* the family's lock.
+//! 4. Freeing pages (decommit, zero, shrink) happens under the family's lock. So whoever holds it and sees a page
 //!    committed can rely on it.
+//! 5. What a call says of a VMO's bytes counts from the VMO's own start; everything below counts from the start of the
+//!    content that it shows. They differ for slices.
 //!
 //! A VMO lives as long as somebody holds its `Arc`: handles (by way of their object) and mappings.
 
+mod audit;
+pub(crate) mod child;
 pub(crate) mod extents;
+pub(crate) mod family;
+pub(crate) mod frames;
 mod info;
-mod io;
+pub(crate) mod io;
 mod known;
 mod lock_state;
-mod ops;
+pub(crate) mod ops;
 mod size;
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use zxvm_host::{Host, VmoRange, addr};
 use zxvm_types::Status;
 
-use crate::lock::{Rank, Ranked, RankedGuard};
+use crate::lock::assert_none_held;
 use crate::store::StoreSet;
-use extents::Extents;
-use known::Known;
+use family::{Content, Family, FamilyState, Locked, Node};
 
-pub use info::VmoInfo;
+pub use child::{ChildKind, ChildRequest};
+pub use family::ChildObserver;
+pub use info::{Attribution, VmoInfo};
 pub use io::IoError;
 pub use ops::VmoOp;
 
@@ -43,6 +50,8 @@ pub struct VmoKind {
     pub resizable: bool,
     /// The system may take its content while nobody has it locked.
     pub discardable: bool,
+    /// A snapshot that nobody may write to.
+    pub immutable: bool,
 }
 
 /// How the processor is to cache a VMO's memory. On Linux this is state only: memory stays cached.
@@ -58,26 +67,24 @@ pub enum CachePolicy {
     WriteCombining,
 }
 
+/// What a VMO shows of its content.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// All of it: it was made with it, or is a reference to it.
+    Whole,
+    /// This part, with a stream size of its own.
+    Slice(Box<VmoRange>),
+}
+
 /// A memory object.
 #[derive(Debug)]
 pub struct Vmo {
-    stores: Arc<StoreSet>,
+    family: Arc<Family>,
     koid: u64,
     kind: VmoKind,
-    state: Ranked<State>,
-}
-
-/// What changes about a VMO.
-#[derive(Debug)]
-pub(crate) struct State {
-    size: u64,
-    stream_size: u64,
-    cache_policy: CachePolicy,
-    locks: u64,
-    name: [u8; 32],
-    pub(crate) extents: Extents,
-    known: Known,
-    pub(crate) mappings: BTreeSet<u64>,
+    shows: Shows,
+    content: u32,
+    node: u32,
 }
 
 impl Vmo {
@@ -96,17 +103,9 @@ impl Vmo {
         stream_size: u64,
     ) -> Result<Arc<Self>, Status> {
         let size = addr::round_up(size).filter(|&size| size <= MAX_SIZE).ok_or(Status::OUT_OF_RANGE)?;
-        let state = State {
-            size,
-            stream_size,
-            cache_policy: CachePolicy::Cached,
-            locks: 0,
-            name: [0; 32],
-            extents: Extents::default(),
-            known: Known::default(),
-            mappings: BTreeSet::new(),
-        };
-        Ok(Arc::new(Self { stores: stores.clone(), koid, kind, state: Ranked::new(Rank::Vmo, state) }))
+        let content = Content::new(size, stream_size, kind.resizable, 0);
+        let family = Family::new(stores.clone(), content, Node::new(koid, None, 0));
+        Ok(Arc::new(Self { family, koid, kind, shows: Shows::Whole, content: 0, node: 0 }))
     }
 
     /// The number that names it among all objects.
@@ -119,20 +118,38 @@ impl Vmo {
         self.kind
     }
 
+    /// Whether it is a part of another one.
+    pub fn is_slice(&self) -> bool {
+        match &self.shows {
+            Shows::Whole => false,
+            Shows::Slice(_) => true,
+        }
+    }
+
     /// Bytes.
     pub fn size(&self) -> u64 {
-        self.lock().size
+        self.size_in(&self.lock())
     }
 
     /// Its name: at most 31 bytes, then zeros.
     pub fn name(&self) -> [u8; 32] {
-        self.lock().name
+        self.lock().family().nodes[self.node as usize].name()
     }
 
     /// Names it. The last byte of `name` is zero.
     pub fn set_name(&self, name: [u8; 32]) {
         debug_assert_eq!(name[31], 0);
-        self.lock().name = name;
+        self.lock().family_mut().nodes[self.node as usize].name = (name != [0; 32]).then(|| Box::new(name));
+    }
+
+    /// Names who wants to know that its last child has gone.
+    pub fn observe_children(&self, observer: Weak<dyn ChildObserver>) {
+        self.lock().family_mut().nodes[self.node as usize].observer = Some(observer);
+    }
+
+    /// How many VMOs have it as their parent.
+    pub fn num_children(&self) -> u32 {
+        self.lock().family().nodes[self.node as usize].children
     }
 
     /// How it is cached.
@@ -143,80 +160,139 @@ impl Vmo {
     /// Sets the cache policy.
     ///
     /// # Errors
-    /// `BAD_STATE`: it is mapped, or discardable and the policy is not `Cached`.
+    /// `BAD_STATE`: it is mapped, has children or is a child; or it is discardable and the policy is not `Cached`.
     ///
     /// Source: vmo.md §8.
     pub fn set_cache_policy(&self, policy: CachePolicy) -> Result<(), Status> {
-        let mut state = self.lock();
-        if !state.mappings.is_empty() || self.kind.discardable && policy != CachePolicy::Cached {
+        let mut content = self.lock();
+        let node = &content.family().nodes[self.node as usize];
+        let related = node.children > 0 || node.parent.is_some() || self.is_slice() || content.nodes > 1;
+        if !content.mappings.is_empty() || related || self.kind.discardable && policy != CachePolicy::Cached {
             return Err(Status::BAD_STATE);
         }
-        state.cache_policy = policy;
+        content.cache_policy = policy;
         Ok(())
     }
 
+    /// The family's lock, as that of its content.
     #[track_caller]
-    pub(crate) fn lock(&self) -> RankedGuard<'_, State> {
-        self.state.lock()
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        self.family.lock(self.content)
     }
 
-    fn host(&self) -> &dyn Host {
-        self.stores.host()
+    /// The VMOs that it was made of, and those made of it.
+    pub(crate) fn family(&self) -> &Arc<Family> {
+        &self.family
     }
 
-    /// How far the window of a new extent at `start` may reach: sizes of resizable VMOs leave room to grow in place.
-    fn capacity(&self, size: u64) -> u64 {
-        const ROOM_MIN: u64 = 1 << 20;
-        if self.kind.resizable {
-            size.saturating_mul(2).max(ROOM_MIN).checked_next_power_of_two().unwrap_or(MAX_SIZE).min(MAX_SIZE)
-        } else {
-            size
+    /// The number of its content in the family.
+    pub(crate) fn content(&self) -> u32 {
+        self.content
+    }
+
+    /// Whether it shows the same content as another one.
+    pub(crate) fn same_content(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.family, &other.family) && self.content == other.content
+    }
+
+    /// The byte of the content at its start.
+    pub(crate) fn base(&self) -> u64 {
+        match &self.shows {
+            Shows::Whole => 0,
+            Shows::Slice(range) => range.start(),
         }
     }
 
-    /// Gives every page of `range` that lies inside the VMO a place in a store.
-    ///
-    /// # Errors
-    /// `NO_MEMORY`, `NO_RESOURCES`: no store; nothing that can be seen has changed.
-    pub(crate) fn ensure_extents(&self, state: &mut State, range: VmoRange) -> Result<(), Status> {
-        let whole = state.whole();
-        self.ensure_extents_within(state, range, whole)
+    /// The byte of the content where it ends for programs.
+    pub(crate) fn end_in(&self, content: &Content) -> u64 {
+        match &self.shows {
+            Shows::Whole => content.size,
+            Shows::Slice(range) => range.end(),
+        }
     }
 
-    /// [`Vmo::ensure_extents`] for a VMO that is about to have the size of `whole`.
-    pub(crate) fn ensure_extents_within(
-        &self,
-        state: &mut State,
-        range: VmoRange,
-        whole: VmoRange,
-    ) -> Result<(), Status> {
-        let Some(range) = range.intersect(whole) else { return Ok(()) };
-        let capacity = self.capacity(whole.end());
-        state.extents.ensure(range, capacity, |len| self.stores.window(len)).map_err(crate::error::status)
+    /// The byte of the content from which on mappings of it show nothing.
+    pub(crate) fn limit_in(&self, content: &Content) -> u64 {
+        self.end_in(content).min(content.end())
     }
-}
 
-impl State {
     /// Bytes.
-    pub(crate) fn size(&self) -> u64 {
-        self.size
+    pub(crate) fn size_in(&self, content: &Content) -> u64 {
+        self.end_in(content) - self.base()
     }
 
     /// Bytes as the user counts them.
-    pub(crate) fn stream_size(&self) -> u64 {
-        self.stream_size
+    pub(crate) fn stream_size_in(&self, family: &FamilyState) -> u64 {
+        match &self.shows {
+            Shows::Whole => family.contents[self.content as usize].stream_size,
+            Shows::Slice(_) => family.nodes[self.node as usize].slice_stream,
+        }
     }
 
-    /// Everything there is.
-    pub(crate) fn whole(&self) -> VmoRange {
-        VmoRange::from_bounds(0, self.size)
+    pub(crate) fn set_stream_size_in(&self, family: &mut FamilyState, stream_size: u64) {
+        match &self.shows {
+            Shows::Whole => family.contents[self.content as usize].stream_size = stream_size,
+            Shows::Slice(_) => family.nodes[self.node as usize].slice_stream = stream_size,
+        }
     }
 
-    /// `[offset, offset + len)` if it is in range (vmo.md, general rules).
-    fn check_range(&self, offset: u64, len: u64) -> Result<(), Status> {
-        if offset > self.size || len > self.size - offset {
+    /// The range of the content that is `range` of this VMO, which is inside it.
+    pub(crate) fn in_content(&self, range: VmoRange) -> VmoRange {
+        VmoRange::from_bounds(self.base() + range.start(), self.base() + range.end())
+    }
+
+    /// Where `[offset, offset + len)` of it is in the content, if it is in range (vmo.md, general rules).
+    pub(crate) fn check_range(&self, content: &Content, offset: u64, len: u64) -> Result<u64, Status> {
+        let size = self.size_in(content);
+        if offset > size || len > size - offset {
             return Err(Status::OUT_OF_RANGE);
         }
-        Ok(())
+        Ok(self.base() + offset)
+    }
+
+    /// A mapping of it has been made at `base`.
+    pub(crate) fn mapping_made(&self, content: &mut Locked<'_>, base: u64) {
+        content.mappings.insert(base);
+        content.family_mut().nodes[self.node as usize].num_mappings += 1;
+    }
+
+    /// The mapping of it at `base` is no more.
+    pub(crate) fn mapping_gone(&self, content: &mut Locked<'_>, base: u64) {
+        content.mappings.remove(&base);
+        content.family_mut().nodes[self.node as usize].num_mappings -= 1;
+    }
+
+    fn host(&self) -> &dyn Host {
+        self.family.host()
+    }
+
+    /// Gives every page of `range` that lies inside the content a place in a store.
+    ///
+    /// # Errors
+    /// `NO_MEMORY`, `NO_RESOURCES`: no store; nothing that can be seen has changed.
+    pub(crate) fn ensure_extents(&self, content: &mut Locked<'_>, range: VmoRange) -> Result<(), Status> {
+        let whole = content.whole();
+        self.ensure_extents_within(content, range, whole)
+    }
+
+    /// [`Vmo::ensure_extents`] for a content that is about to have the size of `whole`.
+    pub(crate) fn ensure_extents_within(
+        &self,
+        content: &mut Locked<'_>,
+        range: VmoRange,
+        whole: VmoRange,
+    ) -> Result<(), Status> {
+        content.family_mut().ensure(&self.family.stores, self.content, range, whole)
+    }
+}
+
+impl Drop for Vmo {
+    fn drop(&mut self) {
+        assert_none_held();
+        let (observer, windows) = self.lock().family_mut().node_gone(self.family.host(), self.node);
+        drop(windows);
+        if let Some(observer) = observer {
+            observer.no_children();
+        }
     }
 }

@@ -1,71 +1,73 @@
 //! Size and stream size, as far as no mapping has to follow. (Where one has, `vmar::resize` leads.)
 
+use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use zxvm_host::{VmoRange, addr};
+use zxvm_host::{PAGE_SIZE, VmoRange, addr};
 use zxvm_types::Status;
 
-use super::{MAX_SIZE, State, Vmo};
+use super::family::Locked;
+use super::{MAX_SIZE, Vmo};
 use crate::store::Window;
 
 impl Vmo {
     /// Bytes as the user counts them.
     pub fn stream_size(&self) -> u64 {
-        self.lock().stream_size
+        self.stream_size_in(self.lock().family())
     }
 
     /// The whole pages of a new size.
     ///
     /// # Errors
-    /// In order: `OUT_OF_RANGE` (rounding overflows), `UNAVAILABLE` (not resizable), `OUT_OF_RANGE` (too large).
+    /// In order: `OUT_OF_RANGE` (rounding overflows), `UNAVAILABLE` (not resizable), `OUT_OF_RANGE` (too large),
+    /// `INVALID_ARGS` (its end, counted from the first VMO of the family, overflows).
     pub(crate) fn check_new_size(&self, size: u64) -> Result<u64, Status> {
         let rounded = addr::round_up(size).ok_or(Status::OUT_OF_RANGE)?;
         if !self.kind().resizable {
             return Err(Status::UNAVAILABLE);
         }
-        if rounded > MAX_SIZE { Err(Status::OUT_OF_RANGE) } else { Ok(rounded) }
+        if rounded > MAX_SIZE {
+            return Err(Status::OUT_OF_RANGE);
+        }
+        self.lock().origin.checked_add(rounded).map(|_| rounded).ok_or(Status::INVALID_ARGS)
     }
 
-    /// Gives the VMO its new size, once every mapping shows nothing from there on. What is returned is to be dropped
-    /// without locks.
+    /// Gives the content its new size, once every mapping shows nothing from there on and no other content holds the page
+    /// where it ends. What is returned is to be dropped without locks.
     ///
     /// # Errors
     /// What the host gives; nothing has changed then.
     pub(crate) fn set_size_locked(
         &self,
-        state: &mut State,
+        content: &mut Locked<'_>,
         size: u64,
         rounded: u64,
     ) -> Result<Vec<Arc<Window>>, Status> {
-        let old = state.size;
+        let old = content.size;
         let mut gone = Vec::new();
         if rounded <= old {
             // What is between the size and the page's end is zero. The rest cannot fail.
-            self.zero_edge(state, size, rounded)?;
-            state.known.forget(VmoRange::from_bounds(rounded, old));
-            let host = self.host();
-            gone = state
-                .extents
-                .truncate(rounded, |window, at, len| host.punch(window.store(), window.part(at, len)).is_ok());
+            self.zero_edge(content, size, rounded)?;
+            gone = self.forget_from(content, rounded);
         }
-        state.size = rounded;
-        state.stream_size = size;
-        self.stores.tidy();
+        content.size = rounded;
+        content.stream_size = size;
+        self.family.stores.tidy();
         Ok(gone)
     }
 
-    /// Sets the stream size alone; everything from `zero_from` on becomes zero. Mappings that end with the stream have been
-    /// withdrawn.
-    pub(crate) fn set_stream_size_locked(
-        &self,
-        state: &mut State,
-        stream_size: u64,
-        zero_from: u64,
-    ) -> Result<(), Status> {
-        if zero_from < state.size {
-            self.zero_locked(state, zero_from, state.size)?;
+    /// Forgets all that is in the content from `at` on. What is returned is to be dropped without locks.
+    pub(crate) fn forget_from(&self, content: &mut Locked<'_>, at: u64) -> Vec<Arc<Window>> {
+        let host = self.host();
+        if content.careful {
+            let beyond = VmoRange::from_bounds(at, u64::MAX - (PAGE_SIZE - 1));
+            content.family_mut().forget(host, self.content, beyond);
+            self.family.moved();
+            return Vec::new();
         }
-        state.stream_size = stream_size;
-        Ok(())
+        let inside = VmoRange::from_bounds(at, content.size.max(at));
+        content.known.forget(inside);
+        let alone = self.family.in_flight.load(Ordering::Acquire) == 0;
+        content.extents.truncate(at, alone, |window, at, len| host.punch(window.store(), window.part(at, len)).is_ok())
     }
 }

@@ -1,0 +1,212 @@
+//! Accesses that wait: userfaultfd over shared mappings, and the thread that serves it.
+//!
+//! 1. Nothing is opened and no thread started before the first `watch`.
+//! 2. The thread touches no client memory and holds no lock while it asks the sink. Every message it reads is answered
+//!    with a wake, whatever has become of the address: an access that must wait still is back at once.
+//! 3. The thread keeps the descriptors alive, not the host: when the host goes, it is told to end.
+//!
+//! A descriptor for all faults is taken where this process may have one. Otherwise one for the program's own accesses
+//! serves: a system call that meets a page that makes it wait then fails with `EFAULT`.
+
+use core::mem::{MaybeUninit, zeroed};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Arc, Weak};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::Errno;
+use rustix::mm::Advice;
+
+use super::probe::{self, UffdFeatures};
+use super::sys::KeepErrno;
+use crate::addr::{AddrRange, PAGE_SIZE, round_down};
+use crate::api::{FaultSink, HostError, HostResult, Watch};
+
+const UFFDIO_REGISTER: libc::c_ulong = 0xc020_aa00;
+const UFFDIO_WAKE: libc::c_ulong = 0x8010_aa02;
+const UFFDIO_WRITEPROTECT: libc::c_ulong = 0xc018_aa06;
+const MODE_MISSING: u64 = 1;
+const MODE_WP: u64 = 2;
+const MODE_MINOR: u64 = 4;
+const EVENT_PAGEFAULT: u8 = 0x12;
+
+/// `struct uffdio_range`.
+#[repr(C)]
+struct Range {
+    start: u64,
+    len: u64,
+}
+
+/// `struct uffdio_register`.
+#[repr(C)]
+struct Register {
+    range: Range,
+    mode: u64,
+    ioctls: u64,
+}
+
+/// `struct uffdio_writeprotect`.
+#[repr(C)]
+struct WriteProtect {
+    range: Range,
+    mode: u64,
+}
+
+/// `struct uffd_msg`, of which only page faults are read.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Message {
+    event: u8,
+    reserved: [u8; 7],
+    flags: u64,
+    address: u64,
+    thread: u64,
+}
+
+const _: () = assert!(size_of::<Message>() == 32);
+
+impl From<AddrRange> for Range {
+    fn from(range: AddrRange) -> Self {
+        Self { start: range.start(), len: range.len() }
+    }
+}
+
+/// What is open; see the module.
+#[derive(Debug)]
+pub struct Faults {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    uffd: OwnedFd,
+    /// Readable when the thread is to end.
+    stop: OwnedFd,
+}
+
+impl Faults {
+    /// Opens the descriptors and starts the thread.
+    ///
+    /// # Errors
+    /// `NotSupported`: this kernel, or this process, cannot have it. `NoDescriptors`, `NoMemory`.
+    pub fn new(sink: Weak<dyn FaultSink>) -> HostResult<Self> {
+        let uffd = open()?;
+        let stop = eventfd(0, EventfdFlags::CLOEXEC)?;
+        let inner = Arc::new(Inner { uffd, stop });
+        let served = inner.clone();
+        without_signals(|| {
+            let builder = std::thread::Builder::new().name("zxvm-faults".into()).stack_size(256 << 10);
+            builder.spawn(move || served.serve(&sink)).map(drop).map_err(|_| HostError::NoMemory)
+        })?;
+        Ok(Self { inner })
+    }
+
+    pub fn watch(&self, range: AddrRange, what: Watch) -> HostResult {
+        let more = match what {
+            Watch::Guarded => 0,
+            Watch::Absent => MODE_MISSING,
+            Watch::Unentered => MODE_MISSING | MODE_MINOR,
+        };
+        let mut register = Register { range: range.into(), mode: MODE_WP | more, ioctls: 0 };
+        self.inner.ioctl(UFFDIO_REGISTER, &mut register)?;
+        self.inner.wake(range)
+    }
+
+    pub fn protect(&self, range: AddrRange, on: bool) -> HostResult {
+        let mut arg = WriteProtect { range: range.into(), mode: u64::from(on) };
+        self.inner.ioctl(UFFDIO_WRITEPROTECT, &mut arg)
+    }
+}
+
+impl Drop for Faults {
+    fn drop(&mut self) {
+        // A counter at 0 takes 1 without waiting.
+        let _ = rustix::io::write(&self.inner.stop, &1_u64.to_ne_bytes());
+    }
+}
+
+impl Inner {
+    fn ioctl<T>(&self, request: libc::c_ulong, arg: &mut T) -> HostResult {
+        let _errno = KeepErrno::new();
+        loop {
+            // SAFETY: each request is called with the record that it takes. What it changes is how accesses to views of
+            // ours wait, never what is there.
+            if unsafe { libc::ioctl(self.uffd.as_raw_fd(), request, core::ptr::from_mut(arg)) } >= 0 {
+                return Ok(());
+            }
+            match Errno::from_raw_os_error(KeepErrno::get()) {
+                // The kernel was changing the address space as a whole (a fork): it asks to be called again.
+                Errno::AGAIN | Errno::INTR => std::thread::yield_now(),
+                errno => return Err(errno.into()),
+            }
+        }
+    }
+
+    fn wake(&self, range: AddrRange) -> HostResult {
+        self.ioctl(UFFDIO_WAKE, &mut Range::from(range))
+    }
+
+    fn serve(&self, sink: &Weak<dyn FaultSink>) {
+        loop {
+            let mut fds = [PollFd::new(&self.uffd, PollFlags::IN), PollFd::new(&self.stop, PollFlags::IN)];
+            // An error here (a signal cannot be: all are blocked) is answered by looking again.
+            let _ = poll(&mut fds, None);
+            if !fds[1].revents().is_empty() {
+                return;
+            }
+            self.answer_all(sink);
+        }
+    }
+
+    fn answer_all(&self, sink: &Weak<dyn FaultSink>) {
+        while let Some(message) = self.next_message() {
+            if message.event != EVENT_PAGEFAULT {
+                continue;
+            }
+            let page = round_down(message.address);
+            if let Some(sink) = sink.upgrade() {
+                sink.fault(page);
+            }
+            // Cannot fail for an address that a thread of this process has accessed.
+            let _ = self.wake(AddrRange::from_bounds(page, page + PAGE_SIZE));
+        }
+    }
+
+    fn next_message(&self) -> Option<Message> {
+        let mut message = MaybeUninit::<Message>::uninit();
+        // SAFETY: the kernel writes whole messages, at most as many bytes as are there.
+        let read = unsafe { libc::read(self.uffd.as_raw_fd(), message.as_mut_ptr().cast(), size_of::<Message>()) };
+        // SAFETY: all of it was written, and every pattern of bits is a message.
+        (read == size_of::<Message>() as isize).then(|| unsafe { message.assume_init() })
+    }
+}
+
+fn open() -> HostResult<OwnedFd> {
+    let needed = UffdFeatures::PAGEFAULT_FLAG_WP
+        | UffdFeatures::MISSING_SHMEM
+        | UffdFeatures::MINOR_SHMEM
+        | UffdFeatures::WP_HUGETLBFS_SHMEM;
+    probe::open_userfaultfd(needed).map_err(|error| match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => HostError::NoDescriptors,
+        Some(libc::ENOMEM) => HostError::NoMemory,
+        Some(_) | None => HostError::NotSupported,
+    })
+}
+
+/// Runs `start` with all signals blocked, so that a thread made in it never runs a handler of the program.
+fn without_signals<T>(start: impl FnOnce() -> T) -> T {
+    // SAFETY: both sets are ours; masks of the calling thread only, put back at the end.
+    unsafe {
+        let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = (zeroed(), zeroed());
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        let result = start();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, core::ptr::null_mut());
+        result
+    }
+}
+
+/// Drops the page-table entries of `range`.
+pub fn drop_entries(range: AddrRange) -> HostResult {
+    // SAFETY: shared memory keeps its pages; only entries go.
+    super::retry(|| unsafe { rustix::mm::madvise(range.addr() as *mut _, range.len() as usize, Advice::LinuxDontNeed) })
+}

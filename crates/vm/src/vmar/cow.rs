@@ -1,0 +1,378 @@
+//! Copy on write: a content gets frames of its own for what it shares, and mappings follow.
+//!
+//! 1. Shared frames are never stored to. In every mapping that may become writable they are guarded, so the first store
+//!    comes here, by [`FaultSink`].
+//! 2. Who moves? There is one frame for several contents, and room for another one in somebody's home. Whoever moves
+//!    gets the copy there. A move costs a mapping its place (and Linux a VMA), so the writer keeps the frame if nobody
+//!    else is shown it: the others take the copy. Otherwise the one who is not at home moves, or the writer.
+//! 3. What a mapping is moved to is its content's alone, so it can be shown without a guard: there is no instant in
+//!    which a store could slip through. Where several mappings show the content, all but the first are made to wait
+//!    until the last one shows the new place: no thread sees two states.
+//! 4. A move is: copy, show, then change the books. A refusal before the last step leaves the books as they were, and
+//!    shows again what was shown.
+//!
+//! Everything here is done under the layout lock, for reading at least, and the family's lock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zxvm_host::{AddrRange, FaultSink, HostError, PAGE_SIZE, Prot, View, VmoRange, Watch, addr};
+use zxvm_types::Status;
+
+use super::project::limit;
+use super::{AddressSpace, Layout, RegionId};
+use crate::error::status;
+use crate::store::Window;
+use crate::vmo::Vmo;
+use crate::vmo::family::{Cell, Family, FamilyState};
+
+/// Pages let go together when a store comes to one of a run that nobody shares any more.
+const UNGUARD: u64 = 64 * PAGE_SIZE;
+
+/// Others that are moved rather than a writer whom nobody sees move: finding them costs a look each.
+const OTHERS_MAX: u32 = 16;
+
+/// How long a store waits before it tries again, where there was no memory for it.
+const NO_MEMORY_WAIT: Duration = Duration::from_millis(5);
+
+/// What is to happen with what is in the pages that a content gets for its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// It stays.
+    All,
+    /// It becomes zero.
+    Nothing,
+}
+
+/// A part of a mapping that shows a part of a content.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Where the mapping starts.
+    pub base: AddrRange,
+    /// The part.
+    pub addrs: AddrRange,
+    /// What it shows, in the content.
+    pub range: VmoRange,
+}
+
+impl Part {
+    /// The addresses that show `range`, which is inside.
+    pub fn addrs_of(&self, range: VmoRange) -> AddrRange {
+        let start = self.addrs.start() + (range.start() - self.range.start());
+        AddrRange::from_bounds(start, start + range.len())
+    }
+}
+
+/// Who gets the copy.
+enum Mover {
+    /// The one who asked.
+    Itself,
+    /// All others that hold the frame, each with the place of the run in it.
+    Others(Vec<(u32, VmoRange)>),
+}
+
+impl Layout {
+    /// The parts of mappings that show a page of `range` of a content.
+    pub fn parts(&self, root: RegionId, family: &FamilyState, content: u32, range: VmoRange) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for &base in &family.contents[content as usize].mappings {
+            let page = AddrRange::from_bounds(base, base + PAGE_SIZE);
+            let (_, at, mapping) = self.first_mapping(root, page).expect("the content knows its mappings");
+            debug_assert_eq!(mapping.vmo.content(), content);
+            let shown = mapping.vmo_range(at, at);
+            let Some(inside) = shown.intersect(VmoRange::from_bounds(0, limit(mapping, family))) else { continue };
+            let Some(range) = mapping.vmo.in_content(inside).intersect(range) else { continue };
+            let start = at.start() + (range.start() - mapping.vmo.base() - shown.start());
+            parts.push(Part { base: at, addrs: AddrRange::from_bounds(start, start + range.len()), range });
+        }
+        parts
+    }
+}
+
+impl AddressSpace {
+    /// Gives the content frames of its own for all of `range` that it shares with others.
+    ///
+    /// # Errors
+    /// `NO_MEMORY`, `NO_RESOURCES`: what came before is done, and nobody can tell.
+    pub(super) fn make_own(
+        &self,
+        layout: &Layout,
+        family: &Family,
+        state: &mut FamilyState,
+        content: u32,
+        range: VmoRange,
+    ) -> Result<(), Status> {
+        let mut rest = range;
+        while let Some(cell) = state.first_shared(content, rest) {
+            let (run, mover) = self.who_moves(layout, state, content, &cell);
+            let cell = cell.part(run);
+            let done = match mover {
+                Mover::Itself => self.move_itself(layout, family, state, content, &cell, Keep::All)?,
+                Mover::Others(others) => self.move_others(layout, family, state, content, &cell, &others)?,
+            };
+            rest = VmoRange::from_bounds(done, range.end());
+        }
+        Ok(())
+    }
+
+    /// Takes the shared pages of `range` from the content, without a copy: they read as zero.
+    ///
+    /// # Errors
+    /// As [`AddressSpace::make_own`]; what came before is zero.
+    pub(super) fn drop_shared(
+        &self,
+        layout: &Layout,
+        family: &Family,
+        state: &mut FamilyState,
+        content: u32,
+        range: VmoRange,
+    ) -> Result<(), Status> {
+        let mut rest = range;
+        while let Some(cell) = state.first_shared(content, rest) {
+            let done = if layout.parts(self.root, state, content, cell.range).is_empty() {
+                state.release(family.host(), &cell);
+                let content = &mut state.contents[content as usize];
+                content.known.forget(cell.range);
+                content.extents.cut(cell.range);
+                family.moved();
+                cell.range.end()
+            } else {
+                self.move_itself(layout, family, state, content, &cell, Keep::Nothing)?
+            };
+            rest = VmoRange::from_bounds(done, range.end());
+        }
+        Ok(())
+    }
+
+    /// Who gets the copy of a shared cell that the content is to have for its own, and of how much of it at once.
+    fn who_moves(&self, layout: &Layout, state: &FamilyState, content: u32, cell: &Cell) -> (VmoRange, Mover) {
+        let shown = |content, range| !layout.parts(self.root, state, content, range).is_empty();
+        let count = cell.count.expect("it is shared");
+        let at_home = state.contents[content as usize].extents.is_home(&cell.window);
+        let seen = shown(content, cell.range);
+        if !seen && (!at_home || count > OTHERS_MAX) {
+            return (cell.range, Mover::Itself);
+        }
+        let (run, others) = state.sharers(content, cell);
+        let nobody_sees = !others.iter().any(|&(other, range)| shown(other, range));
+        if nobody_sees || at_home && others.len() == 1 && seen {
+            (run, Mover::Others(others))
+        } else {
+            (run, Mover::Itself)
+        }
+    }
+
+    /// The content gets another place for the pages of a shared cell. Returns up to where: there may be no room for all
+    /// of them in one place.
+    fn move_itself(
+        &self,
+        layout: &Layout,
+        family: &Family,
+        state: &mut FamilyState,
+        content: u32,
+        cell: &Cell,
+        keep: Keep,
+    ) -> Result<u64, Status> {
+        let (run, window, at) = other_place(family, state, content, cell.range)?;
+        let cell = cell.part(run);
+        match keep {
+            Keep::All => copy(family, state, &cell, &window, at)?,
+            Keep::Nothing => {}
+        }
+        self.show_moved(layout, state, content, run, &window, at)
+            .inspect_err(|_| free(family, state, &window, at, run.len()))?;
+        state.release(family.host(), &cell);
+        let moved = &mut state.contents[content as usize];
+        moved.extents.replace(run, &window, at);
+        match keep {
+            Keep::All => moved.known.note(run),
+            Keep::Nothing => moved.known.forget(run),
+        }
+        family.moved();
+        Ok(run.end())
+    }
+
+    /// The others get another place for the pages of a shared cell, all the same one.
+    fn move_others(
+        &self,
+        layout: &Layout,
+        family: &Family,
+        state: &mut FamilyState,
+        content: u32,
+        cell: &Cell,
+        others: &[(u32, VmoRange)],
+    ) -> Result<u64, Status> {
+        let &(first, range) = others.first().expect("it is shared");
+        let (run, window, at) = other_place(family, state, first, range)?;
+        let cell = cell.part(VmoRange::from_bounds(cell.range.start(), cell.range.start() + run.len()));
+        copy(family, state, &cell, &window, at)?;
+        // Those whom somebody sees are moved alone: it takes no guard to show them what is theirs alone.
+        if others.len() == 1 {
+            self.show_moved(layout, state, first, run, &window, at)
+                .inspect_err(|_| free(family, state, &window, at, run.len()))?;
+        }
+        let at_home = state.contents[content as usize].extents.is_home(&cell.window);
+        state.frames.change(cell.window.store(), cell.stored(), |_, _| (!at_home).then_some(1));
+        if others.len() > 1 {
+            let part = window.part(at, run.len());
+            state.frames.change(window.store(), part, |_, _| Some(others.len() as u32));
+        }
+        for &(other, range) in others {
+            let range = VmoRange::from_bounds(range.start(), range.start() + run.len());
+            state.contents[other as usize].extents.replace(range, &window, at);
+        }
+        family.moved();
+        Ok(cell.range.end())
+    }
+
+    /// Shows `run` of the content at its new place, in every mapping that shows it. The books say still what was before.
+    fn show_moved(
+        &self,
+        layout: &Layout,
+        state: &FamilyState,
+        content: u32,
+        run: VmoRange,
+        window: &Window,
+        at: u64,
+    ) -> Result<(), Status> {
+        let parts = layout.parts(self.root, state, content, run);
+        let undo = |touched: &[Part]| {
+            for part in touched {
+                let _ = self.show_locked(layout, state, part.addrs);
+            }
+        };
+        for (index, part) in parts.iter().enumerate().skip(1) {
+            let waits = self.host.watch(part.addrs, Watch::Unentered).and_then(|()| self.host.drop_entries(part.addrs));
+            match waits {
+                // Without a watch nobody can be made to wait, but then nobody may store here either: a mapping that may
+                // be written to is given frames of its own when it is made.
+                Ok(()) | Err(HostError::NotSupported) => {}
+                Err(error) => {
+                    undo(&parts[1..=index]);
+                    return Err(status(error));
+                }
+            }
+        }
+        for (index, part) in parts.iter().enumerate() {
+            for (addrs, prot) in layout.prots(self.root, part) {
+                let into = part.range.start() - run.start() + (addrs.start() - part.addrs.start());
+                let view = View::Store { store: window.store(), at: window.offset(at + into), prot };
+                if let Err(error) = self.host.map(addrs, view) {
+                    undo(&parts[..=index]);
+                    undo(&parts[index + 1..]);
+                    return Err(status(error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a thread that waits at `addr` waits for is dealt with.
+    ///
+    /// # Errors
+    /// `NO_MEMORY`, `NO_RESOURCES`: it has to wait longer.
+    pub(super) fn resolve(&self, addr: u64) -> Result<(), Status> {
+        let page = addr::round_down(addr);
+        let page = AddrRange::from_bounds(page, page + PAGE_SIZE);
+        if !self.range.contains(page) {
+            return Ok(());
+        }
+        let layout = self.layout.read();
+        let Some((_, base, mapping)) = layout.first_mapping(self.root, page) else { return Ok(()) };
+        let vmo = &mapping.vmo;
+        // Whoever makes others wait holds this lock until they need not.
+        let mut content = vmo.lock();
+        let (prot, _) = mapping.prots.run_at(page.start() - base.start(), base.len());
+        let shown = mapping.vmo_range(base, page);
+        if !prot.contains(Prot::WRITE) || shown.end() > limit(mapping, content.family()) {
+            return Ok(());
+        }
+        let range = vmo.in_content(shown);
+        let state = content.family_mut();
+        if layout.is_damaged() {
+            // It may be made to wait by what could not be undone: shown anew it is not.
+            let _ = self.show_locked(&layout, state, page);
+        }
+        self.make_own(&layout, vmo.family(), state, vmo.content(), range)?;
+        self.let_stores_go(&layout, state, vmo, range, page);
+        Ok(())
+    }
+
+    /// Ends the guard of a page that its content has alone now, and of its neighbours of which that is true.
+    fn let_stores_go(&self, layout: &Layout, state: &mut FamilyState, vmo: &Vmo, range: VmoRange, page: AddrRange) {
+        // Where the page was moved to it is not guarded; then there is nothing to end.
+        let _ = self.host.unguard(page);
+        let block = range.start() - range.start() % UNGUARD;
+        let block = VmoRange::from_bounds(block, block.saturating_add(UNGUARD).min(u64::MAX - (PAGE_SIZE - 1)));
+        let own = |cell: &Cell| !cell.is_shared() && cell.range.intersect(range).is_some();
+        let Some(cell) = state.cells(vmo.content(), block).into_iter().find(own) else { return };
+        if state.contents[vmo.content() as usize].extents.is_home(&cell.window) {
+            // The owner has it alone again: it needs no count for that.
+            state.frames.change(cell.window.store(), cell.stored(), |_, count| count.filter(|&count| count != 1));
+        }
+        let parts = layout.parts(self.root, state, vmo.content(), cell.range);
+        if let Some(part) = parts.iter().find(|part| part.addrs.contains(page)) {
+            let _ = self.host.unguard(part.addrs);
+        }
+    }
+}
+
+/// A place of its own for the pages at the start of `range` of a content.
+fn other_place(
+    family: &Family,
+    state: &mut FamilyState,
+    content: u32,
+    range: VmoRange,
+) -> Result<(VmoRange, Arc<Window>, u64), Status> {
+    let FamilyState { contents, frames, .. } = state;
+    let content = &mut contents[content as usize];
+    let capacity = content.capacity(content.size);
+    content.extents.other_place(range, capacity, frames, |len| family.stores.window(len)).map_err(status)
+}
+
+/// Copies what is in the pages of the cell to a place that nobody uses.
+fn copy(family: &Family, state: &mut FamilyState, cell: &Cell, window: &Window, at: u64) -> Result<(), Status> {
+    let (from, to) = (cell.stored(), window.part(at, cell.range.len()).start());
+    let copied = family.host().copy(cell.window.store(), from, window.store(), to).map_err(status);
+    copied.inspect_err(|_| free(family, state, window, at, cell.range.len()))
+}
+
+/// Frees a place that was not used in the end.
+fn free(family: &Family, state: &mut FamilyState, window: &Window, at: u64, len: u64) {
+    let part = window.part(at, len);
+    if family.host().punch(window.store(), part).is_err() {
+        state.frames.change(window.store(), part, |_, _| Some(0));
+    }
+}
+
+impl FamilyState {
+    /// The others that hold the frames of a shared cell: how many of its pages the same ones hold, and who.
+    fn sharers(&self, content: u32, cell: &Cell) -> (VmoRange, Vec<(u32, VmoRange)>) {
+        let count = cell.count.expect("it is shared") as usize;
+        let place = self.contents[content as usize].origin + cell.range.start();
+        let (mut found, mut len) = (Vec::with_capacity(count - 1), cell.range.len());
+        for (other, held) in &self.contents {
+            let Some(offset) = place.checked_sub(held.origin).filter(|_| other != content as usize) else { continue };
+            let Some((window, at, left)) = held.extents.at(offset) else { continue };
+            if Arc::ptr_eq(window, &cell.window) && at == cell.at {
+                found.push((other as u32, offset));
+                len = len.min(left);
+                if found.len() == count - 1 {
+                    break;
+                }
+            }
+        }
+        debug_assert_eq!(found.len(), count - 1, "the count is right");
+        let others = found.into_iter().map(|(other, at)| (other, VmoRange::from_bounds(at, at + len))).collect();
+        (VmoRange::from_bounds(cell.range.start(), cell.range.start() + len), others)
+    }
+}
+
+impl FaultSink for AddressSpace {
+    fn fault(&self, addr: u64) {
+        if self.resolve(addr).is_err() {
+            // A store cannot fail. It waits, as it would in Zircon, until there is memory.
+            std::thread::sleep(NO_MEMORY_WAIT);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Operations on VMOs whose frames others may hold: read, write, commit, zero.
+//!
+//! 1. As long as nobody ever shared a content, writes and commits go the direct way, without a lock across the host's
+//!    work. Afterwards each step is made under the layout lock, for reading, and the family's lock: so a snapshot sees
+//!    it whole or not at all, and what others hold is left to them first.
+//! 2. A caller's buffer is never touched under a lock: bytes go by way of a buffer of ours.
+
+use zxvm_host::user::{UserRef, UserSlice};
+use zxvm_host::{VmoRange, addr};
+use zxvm_types::Status;
+
+use super::{AddressSpace, Layout};
+use crate::error::status;
+use crate::vmo::family::Locked;
+use crate::vmo::io::{BOUNCE, IoError};
+use crate::vmo::ops::Direct;
+use crate::vmo::{Vmo, VmoOp};
+
+/// Bytes committed under one hold of the locks.
+const COMMIT_STEP: u64 = 1 << 20;
+
+impl AddressSpace {
+    /// Copies `to.len()` bytes from `offset` on to the buffer. Commits nothing.
+    ///
+    /// # Errors
+    /// In this order: `OUT_OF_RANGE` for an end that overflows, `BAD_STATE` if not cached, `OUT_OF_RANGE` past the size,
+    /// `NOT_FOUND` if discarded; then, with what comes before already copied, what the buffer or the host gives.
+    ///
+    /// Source: vmo.md §6.
+    pub fn read_vmo(&self, vmo: &Vmo, offset: u64, to: UserSlice<'_>) -> Result<(), IoError> {
+        let mut done = 0;
+        loop {
+            let rest = to.part(done, to.len() - done);
+            match vmo.read_some(offset.saturating_add(done as u64), rest) {
+                Ok(len) => done += len,
+                // Where Linux does not hand faults inside its calls over, the buffer's page may just have to be made its
+                // owner's own.
+                Err(IoError::Buffer { at }) if self.make_writable(at) => {}
+                Err(error) => return Err(error),
+            }
+            if done == to.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether a store to the page at `addr` had to be waited for, and can go on now.
+    fn make_writable(&self, addr: usize) -> bool {
+        self.is_guarded(addr as u64) && self.resolve(addr as u64).is_ok()
+    }
+
+    /// Copies the buffer to the bytes from `offset` on, committing the pages written.
+    ///
+    /// # Errors
+    /// As [`AddressSpace::read_vmo`]; also `NO_MEMORY`, `NO_RESOURCES`.
+    ///
+    /// Source: vmo.md §6.
+    pub fn write_vmo(&self, vmo: &Vmo, offset: u64, from: UserRef<'_>) -> Result<(), IoError> {
+        let end = offset.checked_add(from.len() as u64).ok_or(Status::OUT_OF_RANGE)?;
+        let mut at = offset;
+        loop {
+            let done = (at - offset) as usize;
+            match vmo.write_direct(at, from.part(done, from.len() - done))? {
+                Direct::DoneTo(next) => at = next,
+                Direct::Done => return Ok(()),
+                Direct::Careful => at += self.write_some(vmo, at, from.part(done, from.len() - done))? as u64,
+            }
+            if at == end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Copies bytes from the start of the buffer to the VMO under the locks. Returns how many.
+    fn write_some(&self, vmo: &Vmo, offset: u64, from: UserRef<'_>) -> Result<usize, IoError> {
+        let mut bytes = [0; BOUNCE];
+        // Up to the end of a page, so that whole pages are written as such.
+        let len = from.len().min(BOUNCE - (offset % BOUNCE as u64) as usize);
+        let bytes = &mut bytes[..len];
+        let mut got = len;
+        if let Err(fault) = from.part(0, len).copy_to(bytes) {
+            got = fault.at.wrapping_sub(from.addr());
+            if got == 0 {
+                return Err(IoError::Buffer { at: fault.at });
+            }
+        }
+        let layout = self.layout.read();
+        let content = &mut vmo.lock();
+        Vmo::check_cached(content)?;
+        let start = vmo.check_range(content, offset, from.len() as u64)?;
+        content.check_there()?;
+        let range = pages_around(start, start + got as u64);
+        self.make_own(&layout, vmo.family(), content.family_mut(), vmo.content(), range)?;
+        vmo.ensure_extents(content, range)?;
+        let mut done = 0;
+        while done < got {
+            let (window, at, there) = content.extents.at(start + done as u64).expect("it has a place");
+            let part = UserRef::from(&bytes[done..got.min(done.saturating_add(there as usize))]);
+            vmo.family().host().write_store(window.store(), window.offset(at), part)?;
+            done += part.len();
+        }
+        Ok(got)
+    }
+
+    /// Applies `op` to `[offset, offset + len)` of a VMO, in bytes.
+    ///
+    /// # Errors
+    /// By op, in the order of vmo.md §7: `INVALID_ARGS` for an empty cache range or an unaligned decommit,
+    /// `OUT_OF_RANGE`, `NOT_SUPPORTED` for a decommit of what has relatives, `BAD_STATE` for zeroing what is not cached,
+    /// `NOT_FOUND` for what was discarded, `NO_MEMORY`, `NO_RESOURCES`.
+    pub fn vmo_op_range(&self, vmo: &Vmo, op: VmoOp, offset: u64, len: u64) -> Result<(), Status> {
+        match op {
+            VmoOp::Commit => {
+                let range = vmo.widen(offset, len)?;
+                // Nothing in the middle of a page is still nothing.
+                if len == 0 { Ok(()) } else { self.commit_content(vmo, range) }
+            }
+            VmoOp::Decommit => vmo.decommit(offset, len),
+            VmoOp::Zero => self.zero(vmo, offset, len),
+            VmoOp::Cache if len == 0 => Err(Status::INVALID_ARGS),
+            VmoOp::Cache => vmo.check_range(&vmo.lock(), offset, len).map(drop),
+            VmoOp::Prefetch => vmo.widen(offset, len).map(drop),
+            VmoOp::DontNeed | VmoOp::AlwaysNeed => Ok(()),
+        }
+    }
+
+    /// Commits the pages of `range` of the VMO's content and makes them its own, shortened by whatever shrinks it meanwhile.
+    pub(super) fn commit_content(&self, vmo: &Vmo, range: VmoRange) -> Result<(), Status> {
+        vmo.check_plausible(range)?;
+        let mut rest = range;
+        while !rest.is_empty() {
+            let done = match vmo.commit_direct(rest)? {
+                Direct::Done => return Ok(()),
+                Direct::DoneTo(done) => done,
+                Direct::Careful => {
+                    let step = rest.start().saturating_add(COMMIT_STEP).min(rest.end());
+                    let layout = self.layout.read();
+                    self.commit_locked(&layout, vmo, &mut vmo.lock(), VmoRange::from_bounds(rest.start(), step))?;
+                    step
+                }
+            };
+            rest = VmoRange::from_bounds(done, range.end());
+        }
+        Ok(())
+    }
+
+    /// Commits the pages of `range` of a careful content, as far as it is inside.
+    pub(super) fn commit_locked(
+        &self,
+        layout: &Layout,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        range: VmoRange,
+    ) -> Result<(), Status> {
+        content.check_there()?;
+        let Some(range) = range.intersect(content.whole()) else { return Ok(()) };
+        self.make_own(layout, vmo.family(), content.family_mut(), vmo.content(), range)?;
+        vmo.ensure_extents(content, range)?;
+        for cell in content.family().cells(vmo.content(), range) {
+            if content.known.parts(cell.range).next() == Some(cell.range) {
+                continue;
+            }
+            vmo.family().host().commit(cell.window.store(), cell.stored(), None).map_err(status)?;
+        }
+        content.known.note(range);
+        Ok(())
+    }
+
+    /// Makes `[offset, offset + len)` of a VMO zero, freeing whole pages.
+    ///
+    /// # Errors
+    /// `OUT_OF_RANGE`, `BAD_STATE` (not cached), `NOT_FOUND` (a part of a page that was discarded), then what the host
+    /// gives: the edges are then as before, and of the whole pages those that were freed stay so.
+    fn zero(&self, vmo: &Vmo, offset: u64, len: u64) -> Result<(), Status> {
+        {
+            let content = &mut vmo.lock();
+            Vmo::check_cached(content)?;
+            let start = vmo.check_range(content, offset, len)?;
+            if !content.careful {
+                return vmo.zero_own(content, start, start + len);
+            }
+        }
+        let layout = self.layout.read();
+        let content = &mut vmo.lock();
+        let start = vmo.check_range(content, offset, len)?;
+        self.zero_locked(&layout, vmo, content, start, start + len)
+    }
+
+    /// Makes `[start, end)` of the VMO's content, which is inside, zero.
+    pub(super) fn zero_locked(
+        &self,
+        layout: &Layout,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        start: u64,
+        end: u64,
+    ) -> Result<(), Status> {
+        let (first, last) = (addr::round_up(start).expect("inside the VMO"), addr::round_down(end));
+        for edge in [(start, first.min(end)), (last.max(start), end)] {
+            if edge.0 < edge.1 {
+                let page = pages_around(edge.0, edge.1);
+                self.make_own(layout, vmo.family(), content.family_mut(), vmo.content(), page)?;
+            }
+        }
+        if first < last {
+            let whole = VmoRange::from_bounds(first, last);
+            self.drop_shared(layout, vmo.family(), content.family_mut(), vmo.content(), whole)?;
+        }
+        vmo.zero_own(content, start, end)
+    }
+}
+
+/// The whole pages around `[start, end)`.
+fn pages_around(start: u64, end: u64) -> VmoRange {
+    VmoRange::from_bounds(addr::round_down(start), addr::round_up(end).expect("inside the VMO"))
+}

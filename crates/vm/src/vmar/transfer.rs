@@ -1,0 +1,152 @@
+//! Moving pages from one VMO to another: afterwards the target has what the source had, and the source reads as zero.
+//!
+//! 1. It is done in steps; each is whole for everybody: while it lasts, stores to the source wait.
+//! 2. Holes move as holes: a page that is not committed in the source is not in the target either.
+//! 3. Where the ranges overlap, the steps go away from the overlap, and what is target stays.
+//!
+//! Pages are copied, not relinked: a page that moved to another offset would not be at the same place for the family
+//! any more, and a mapping of either would have to follow.
+
+use std::sync::Arc;
+
+use zxvm_host::VmoRange;
+use zxvm_host::user::{UserRef, UserSlice};
+use zxvm_types::Status;
+
+use super::{AddressSpace, Layout};
+use crate::error::status;
+use crate::vmo::Vmo;
+use crate::vmo::family::Content;
+
+/// Bytes moved under one hold of the locks, by way of the heap.
+const STEP: u64 = 256 << 10;
+
+impl AddressSpace {
+    /// Moves `[src_offset, src_offset + len)` of `src` to `offset` of `dst`. All three are whole pages.
+    ///
+    /// # Errors
+    /// `OUT_OF_RANGE`: not inside `src`, then `dst`. `BAD_STATE`: not cached; `NOT_FOUND`: discarded. Then what the host
+    /// gives: what was moved stays so, and nothing is lost.
+    ///
+    /// Source: vmo.md §11.
+    pub fn transfer(
+        &self,
+        dst: &Arc<Vmo>,
+        offset: u64,
+        len: u64,
+        src: &Arc<Vmo>,
+        src_offset: u64,
+    ) -> Result<(), Status> {
+        let check = |vmo: &Vmo, offset| -> Result<u64, Status> {
+            let content = vmo.lock();
+            let at = vmo.check_range(&content, offset, len)?;
+            Vmo::check_cached(&content)?;
+            content.check_there()?;
+            Ok(at)
+        };
+        let (from, to) = (check(src, src_offset)?, check(dst, offset)?);
+        let one = src.same_content(dst);
+        if len == 0 || one && from == to {
+            return Ok(());
+        }
+        let mut bytes = vec![0; STEP.min(len) as usize];
+        let upwards = !one || to < from;
+        let count = len.div_ceil(STEP);
+        for n in 0..count {
+            let step = if upwards { n } else { count - 1 - n } * STEP;
+            let step_len = STEP.min(len - step);
+            let target = VmoRange::from_bounds(to + step, to + step + step_len);
+            let source = VmoRange::from_bounds(from + step, from + step + step_len);
+            self.move_step(dst, target, src, source, &mut bytes)?;
+        }
+        Ok(())
+    }
+
+    fn move_step(
+        &self,
+        dst: &Vmo,
+        target: VmoRange,
+        src: &Vmo,
+        source: VmoRange,
+        bytes: &mut [u8],
+    ) -> Result<(), Status> {
+        let one = src.same_content(dst);
+        let layout = self.still(src)?;
+        let (frozen, runs) = {
+            let content = &mut src.lock();
+            content.check_inside(source)?;
+            let frozen = self.freeze(&layout, src, content, source)?;
+            let runs = self.guard_all(src, content, source, &frozen);
+            (frozen, runs.and_then(|runs| self.read_runs(content, source, &runs, bytes).map(|()| runs)))
+        };
+        // Nobody can store to the source: by calls not while the layout is locked, by mappings not while it is guarded.
+        let moved = runs.and_then(|runs| {
+            self.write_runs(&layout, dst, target, source, &runs, bytes)?;
+            let content = &mut src.lock();
+            for (start, end) in outside(source, one.then_some(target)) {
+                if start < end {
+                    self.zero_locked(&layout, src, content, start, end)?;
+                }
+            }
+            Ok(())
+        });
+        self.thaw_all(&layout, src, &src.lock(), &frozen);
+        moved
+    }
+
+    /// Reads the committed runs of `source` to their places in `bytes`.
+    fn read_runs(
+        &self,
+        content: &Content,
+        source: VmoRange,
+        runs: &[VmoRange],
+        bytes: &mut [u8],
+    ) -> Result<(), Status> {
+        for place in runs.iter().flat_map(|&run| content.extents.places(run)) {
+            let into = (place.range.start() - source.start()) as usize;
+            let to = UserSlice::from(&mut bytes[into..into + place.range.len() as usize]);
+            self.host.read_store(place.window.store(), place.window.offset(place.at), to).map_err(status)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what `read_runs` has read to `target`, and makes the rest of it zero.
+    fn write_runs(
+        &self,
+        layout: &Layout,
+        dst: &Vmo,
+        target: VmoRange,
+        source: VmoRange,
+        runs: &[VmoRange],
+        bytes: &[u8],
+    ) -> Result<(), Status> {
+        let content = &mut dst.lock();
+        content.check_inside(target)?;
+        content.check_there()?;
+        let mut at = target.start();
+        for run in runs {
+            let start = target.start() + (run.start() - source.start());
+            let run = VmoRange::from_bounds(start, start + run.len());
+            if at < start {
+                self.zero_locked(layout, dst, content, at, start)?;
+            }
+            self.make_own(layout, dst.family(), content.family_mut(), dst.content(), run)?;
+            dst.ensure_extents(content, run)?;
+            for place in content.extents.places(run) {
+                let into = (place.range.start() - target.start()) as usize;
+                let from = UserRef::from(&bytes[into..into + place.range.len() as usize]);
+                self.host.write_store(place.window.store(), place.window.offset(place.at), from).map_err(status)?;
+            }
+            at = run.end();
+        }
+        if at < target.end() { self.zero_locked(layout, dst, content, at, target.end()) } else { Ok(()) }
+    }
+}
+
+/// The two parts of `range` that are not in `other`, from where to where; they may be empty.
+fn outside(range: VmoRange, other: Option<VmoRange>) -> [(u64, u64); 2] {
+    match other.and_then(|other| range.intersect(other)) {
+        Some(both) => [(range.start(), both.start()), (both.end(), range.end())],
+        None => [(range.start(), range.end()), (range.end(), range.end())],
+    }
+}

@@ -1,0 +1,90 @@
+//! Committed pages that hold nothing but zeros are given back: what a mapped read, or a program that clears its memory,
+//! has left committed.
+//!
+//! What a page holds is looked at while stores to it wait, so it cannot change between the look and the freeing. No
+//! content changes: a page that is not there reads as zero.
+
+use zxvm_host::user::UserSlice;
+use zxvm_host::{PAGE_SIZE, VmoRange};
+use zxvm_types::Status;
+
+use super::{AddressSpace, Layout};
+use crate::error::status;
+use crate::vmo::Vmo;
+use crate::vmo::family::{Cell, Locked};
+
+/// Bytes looked at under one hold of the locks.
+const STEP: u64 = 1 << 20;
+
+impl AddressSpace {
+    /// Frees the committed pages of a VMO that hold only zeros. Returns how many bytes that were. A frame that others hold
+    /// too is theirs then.
+    ///
+    /// # Errors
+    /// `BAD_STATE`: not cached. `NOT_SUPPORTED`: it is mapped, and Linux has no userfaultfd for us. Then what the host
+    /// gives; what was freed stays so.
+    pub fn free_zero_pages(&self, vmo: &Vmo) -> Result<u64, Status> {
+        Vmo::check_cached(&vmo.lock())?;
+        let (mut freed, mut at) = (0, vmo.base());
+        loop {
+            // Only where something is: a VMO may be nearly as long as 2^64.
+            let step = {
+                let content = &vmo.lock();
+                let rest = VmoRange::from_bounds(at, vmo.limit_in(content).max(at));
+                let Some(cell) = content.family().cells(vmo.content(), rest).into_iter().next() else {
+                    return Ok(freed);
+                };
+                let start = cell.range.start();
+                VmoRange::from_bounds(start, rest.end().min(start.saturating_add(STEP)))
+            };
+            let layout = self.still(vmo)?;
+            let content = &mut vmo.lock();
+            let frozen = self.freeze(&layout, vmo, content, step)?;
+            let runs = self.guard_all(vmo, content, step, &frozen);
+            let result = runs.and_then(|runs| self.free_zero_runs(&layout, vmo, content, &runs));
+            self.thaw_all(&layout, vmo, content, &frozen);
+            freed += result?;
+            at = step.end();
+        }
+    }
+
+    fn free_zero_runs(
+        &self,
+        layout: &Layout,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        runs: &[VmoRange],
+    ) -> Result<u64, Status> {
+        let mut freed = 0;
+        for &run in runs {
+            let Some(run) = run.intersect(content.whole()) else { continue };
+            for cell in content.family().cells(vmo.content(), run) {
+                for zero in self.zero_runs(&cell)? {
+                    self.drop_shared(layout, vmo.family(), content.family_mut(), vmo.content(), zero)?;
+                    vmo.zero_own(content, zero.start(), zero.end())?;
+                    freed += zero.len();
+                }
+            }
+        }
+        Ok(freed)
+    }
+
+    /// The runs of pages of a committed cell that hold only zeros.
+    fn zero_runs(&self, cell: &Cell) -> Result<Vec<VmoRange>, Status> {
+        let mut runs: Vec<VmoRange> = Vec::new();
+        let mut bytes = [0_u8; PAGE_SIZE as usize];
+        for page in (0..cell.range.len()).step_by(PAGE_SIZE as usize) {
+            let at = cell.window.offset(cell.at + page);
+            self.host.read_store(cell.window.store(), at, UserSlice::from(&mut bytes[..])).map_err(status)?;
+            if bytes.iter().any(|&byte| byte != 0) {
+                continue;
+            }
+            let start = cell.range.start() + page;
+            match runs.last_mut() {
+                Some(last) if last.end() == start => *last = VmoRange::from_bounds(last.start(), start + PAGE_SIZE),
+                Some(_) | None => runs.push(VmoRange::from_bounds(start, start + PAGE_SIZE)),
+            }
+        }
+        Ok(runs)
+    }
+}

@@ -1,0 +1,179 @@
+//! Making a VMO of another one: which kinds of which, and the new one's place in the family.
+//!
+//! A slice or a reference is a node more for the same content. A snapshot is a content more, which holds the frames that
+//! its parent has committed; how those who store to them are stopped is the business of `vmar::snapshot`, which leads.
+
+use std::sync::Arc;
+
+use zxvm_host::{PAGE_SIZE, VmoRange, addr};
+use zxvm_types::Status;
+
+use super::family::{Content, Locked, Node};
+use super::{CachePolicy, MAX_SIZE, Shows, Vmo, VmoKind};
+
+/// Kinds of children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildKind {
+    /// As if copied at the call. (Without pagers all kinds of snapshots are this one.)
+    Snapshot,
+    /// A part of the parent, the same pages.
+    Slice,
+    /// All of the parent, the same pages.
+    Reference,
+}
+
+/// What a child is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct ChildRequest {
+    /// Its kind.
+    pub kind: ChildKind,
+    /// Where in the parent it starts, bytes.
+    pub offset: u64,
+    /// Bytes, as the caller counts them: the stream size.
+    pub size: u64,
+    /// Whether its size may change.
+    pub resizable: bool,
+    /// Whether it is a snapshot that nobody may write to.
+    pub immutable: bool,
+    /// Its name for life.
+    pub koid: u64,
+    /// Whether it gets the parent's name.
+    pub named: bool,
+}
+
+impl Node {
+    /// At most 31 bytes, then zeros.
+    pub fn name(&self) -> [u8; 32] {
+        self.name.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Without a name.
+    pub fn new(koid: u64, parent: Option<u32>, content: u32) -> Self {
+        Self {
+            name: None,
+            parent,
+            koid,
+            children: 0,
+            num_mappings: 0,
+            content,
+            slice_stream: 0,
+            reference: false,
+            clone: false,
+            observer: None,
+        }
+    }
+}
+
+impl Vmo {
+    /// Makes a slice or a reference of it. Nothing is allocated but what describes it.
+    ///
+    /// # Errors
+    /// Check 5 of vmo.md §3.1 for these kinds, in that order.
+    pub(crate) fn create_view(self: &Arc<Self>, request: ChildRequest) -> Result<Arc<Self>, Status> {
+        let mut content = self.lock();
+        let (shows, kind) = match request.kind {
+            ChildKind::Slice => {
+                let size = addr::round_up(request.size).ok_or(Status::OUT_OF_RANGE)?;
+                if !request.offset.is_multiple_of(PAGE_SIZE) {
+                    return Err(Status::INVALID_ARGS);
+                }
+                if size > MAX_SIZE {
+                    return Err(Status::OUT_OF_RANGE);
+                }
+                let start = self.check_range(&content, request.offset, size).map_err(|_| Status::INVALID_ARGS)?;
+                if self.kind.resizable {
+                    return Err(Status::NOT_SUPPORTED);
+                }
+                let kind = VmoKind { resizable: false, discardable: false, immutable: false };
+                (Shows::Slice(Box::new(VmoRange::from_bounds(start, start + size))), kind)
+            }
+            ChildKind::Reference => {
+                if self.is_slice() || request.resizable && !self.kind.resizable {
+                    return Err(Status::NOT_SUPPORTED);
+                }
+                (Shows::Whole, VmoKind { immutable: false, ..self.kind })
+            }
+            ChildKind::Snapshot => unreachable!("snapshots are not views"),
+        };
+        if content.cache_policy != CachePolicy::Cached {
+            return Err(Status::BAD_STATE);
+        }
+        content.nodes += 1;
+        let mut node = self.new_node(&content, &request, self.content);
+        node.slice_stream = request.size;
+        node.reference = request.kind == ChildKind::Reference;
+        let node = self.add_node(&mut content, node);
+        drop(content);
+        Ok(self.sibling(request.koid, kind, shows, self.content, node))
+    }
+
+    /// Whether a snapshot of it may be made.
+    ///
+    /// # Errors
+    /// Check 5 of vmo.md §3.1 for snapshots, in that order, from the alignment on.
+    pub(crate) fn check_snapshot(&self, content: &Content, request: &ChildRequest) -> Result<(), Status> {
+        let size = addr::round_up(request.size).ok_or(Status::OUT_OF_RANGE)?;
+        if !request.offset.is_multiple_of(PAGE_SIZE) {
+            return Err(Status::INVALID_ARGS);
+        }
+        if size > MAX_SIZE {
+            return Err(Status::OUT_OF_RANGE);
+        }
+        let end = request.offset.checked_add(size).ok_or(Status::OUT_OF_RANGE)?;
+        if self.is_slice() && end > self.size_in(content) {
+            return Err(Status::OUT_OF_RANGE);
+        }
+        if content.cache_policy != CachePolicy::Cached {
+            return Err(Status::BAD_STATE);
+        }
+        content.origin.checked_add(end).ok_or(Status::INVALID_ARGS)?;
+        if self.is_slice() { Err(Status::NOT_SUPPORTED) } else { Ok(()) }
+    }
+
+    /// Adds a snapshot to the family, which holds what its parent holds of `runs` (ranges of the parent that are
+    /// committed, and to which nobody stores any more).
+    pub(crate) fn add_snapshot(
+        self: &Arc<Self>,
+        content: &mut Locked<'_>,
+        request: &ChildRequest,
+        runs: &[VmoRange],
+    ) -> Arc<Self> {
+        let size = addr::round_up(request.size).expect("checked");
+        let mut child = Content::new(size, request.size, request.resizable, content.origin + request.offset);
+        child.careful = true;
+        content.careful = true;
+        let family = content.family_mut();
+        for &run in runs {
+            for cell in family.cells(self.content, run) {
+                let start = cell.range.start() - request.offset;
+                let range = VmoRange::from_bounds(start, start + cell.range.len());
+                child.extents.replace(range, &cell.window, cell.at);
+                family.frames.share(cell.window.store(), cell.stored());
+            }
+        }
+        let child = family.contents.insert(child) as u32;
+        let mut node = self.new_node(content, request, child);
+        node.clone = true;
+        let node = self.add_node(content, node);
+        let kind = VmoKind { resizable: request.resizable, discardable: false, immutable: request.immutable };
+        self.sibling(request.koid, kind, Shows::Whole, child, node)
+    }
+
+    fn new_node(&self, content: &Locked<'_>, request: &ChildRequest, shown: u32) -> Node {
+        let mut node = Node::new(request.koid, Some(self.node), shown);
+        if request.named {
+            node.name = content.family().nodes[self.node as usize].name.clone();
+        }
+        node
+    }
+
+    fn add_node(&self, content: &mut Locked<'_>, node: Node) -> u32 {
+        let nodes = &mut content.family_mut().nodes;
+        nodes[self.node as usize].children += 1;
+        nodes.insert(node) as u32
+    }
+
+    fn sibling(&self, koid: u64, kind: VmoKind, shows: Shows, content: u32, node: u32) -> Arc<Self> {
+        Arc::new(Self { family: self.family.clone(), koid, kind, shows, content, node })
+    }
+}
