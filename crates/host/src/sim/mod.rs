@@ -138,7 +138,10 @@ impl SimHost {
         for _ in 0..ASKS_MAX {
             let mut state = self.lock();
             match state.touch(addr, needed)? {
-                Touch::Done(store, at) => return Ok(act(&mut state, store, at)),
+                Touch::Done(store, at) => {
+                    act(&mut state, store, at);
+                    return Ok(());
+                }
                 Touch::Wait => {}
             }
             drop(state);

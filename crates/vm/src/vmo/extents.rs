@@ -207,7 +207,7 @@ impl Extents {
         let mut extent = Extent { len: range.len(), window, at };
         if let Some((&before, left)) = self.inner().map.range(..start).next_back()
             && before + left.len == start
-            && start % SEGMENT != 0
+            && !start.is_multiple_of(SEGMENT)
             && Arc::ptr_eq(&left.window, &extent.window)
             && left.at + left.len == extent.at
         {
@@ -217,7 +217,7 @@ impl Extents {
         }
         let end = start + extent.len;
         if let Some(right) = self.inner().map.get(&end)
-            && end % SEGMENT != 0
+            && !end.is_multiple_of(SEGMENT)
             && Arc::ptr_eq(&right.window, &extent.window)
             && extent.at + extent.len == right.at
         {
@@ -271,7 +271,7 @@ impl Extents {
             if let Some((before, left)) = last {
                 let end = before + left.len;
                 assert!(start >= end, "extents overlap at {start:#x}");
-                let one = start == end && start % SEGMENT != 0 && Arc::ptr_eq(&left.window, &extent.window);
+                let one = start == end && !start.is_multiple_of(SEGMENT) && Arc::ptr_eq(&left.window, &extent.window);
                 assert!(!one || left.at + left.len != extent.at, "two extents could be one at {start:#x}");
             }
             assert!(extent.len > 0 && extent.len.is_multiple_of(PAGE_SIZE) && start.is_multiple_of(PAGE_SIZE));

@@ -15,15 +15,17 @@ const RUNS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub struct Known {
     /// Start → end; takes room only once there is one.
-    runs: Option<Box<BTreeMap<u64, u64>>>,
+    runs: Option<Box<Runs>>,
     /// Counts the frees, so that whoever commits without the lock can tell whether one came between.
     frees: u64,
 }
 
-static EMPTY: BTreeMap<u64, u64> = BTreeMap::new();
+type Runs = BTreeMap<u64, u64>;
+
+static EMPTY: Runs = BTreeMap::new();
 
 impl Known {
-    fn runs(&self) -> &BTreeMap<u64, u64> {
+    fn runs(&self) -> &Runs {
         self.runs.as_deref().unwrap_or(&EMPTY)
     }
 
