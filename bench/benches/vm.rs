@@ -5,36 +5,11 @@
 
 use std::os::unix::fs::FileExt;
 
-use comfy_table::{CellAlignment, Table, presets};
 use rustix::mm::{Advice, MprotectFlags};
 use zxvm_bench::raw::{self, P};
-use zxvm_bench::{Case, Outcome, Side, Target, zx};
+use zxvm_bench::run::Run;
+use zxvm_bench::{Side, Target, zx};
 use zxvm_types::*;
-
-struct Run {
-    smoke: bool,
-    filters: Vec<String>,
-    outcomes: Vec<Outcome>,
-}
-
-impl Run {
-    fn wants(&self, name: &str) -> bool {
-        self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()))
-    }
-
-    fn case(&mut self, name: String, per: u64, target: Target, ours: Side<'_>, raw: Option<Side<'_>>) {
-        if self.wants(&name) {
-            let samples = if self.smoke { 2 } else { 25 };
-            eprintln!("{name}");
-            self.outcomes.push(Case { name, per, ours, raw, target }.run(samples));
-        }
-    }
-
-    /// Inputs to measure, or only the first in a smoke run.
-    fn sizes<T: Copy>(&self, all: &[T]) -> Vec<T> {
-        all[..if self.smoke { 1 } else { all.len() }].to_vec()
-    }
-}
 
 /// For a one-page call the system call itself decides, for many pages the work does.
 fn target(pages: usize) -> Target {
@@ -295,49 +270,10 @@ fn handles(run: &mut Run) {
         });
         0
     });
-    run.case("Handle/DuplicateClose".into(), rounds, Target::Nanos(200.0), ours, None);
+    run.case("Handle/DuplicateClose".into(), rounds, Target::Most(200.0), ours, None);
     k.handle_close(vmo).unwrap();
 }
 
-fn nanos(ns: f64) -> String {
-    match ns {
-        ns if ns < 10_000.0 => format!("{ns:.0} ns"),
-        ns if ns < 10_000_000.0 => format!("{:.1} µs", ns / 1e3),
-        ns => format!("{:.1} ms", ns / 1e6),
-    }
-}
-
 fn main() {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let smoke = !args.iter().any(|arg| arg == "--bench");
-    let filters = args.into_iter().filter(|arg| !arg.starts_with("--")).collect();
-    let mut run = Run { smoke, filters, outcomes: Vec::new() };
-    for family in [handles, fault, commit_and_map_range, decommit, protect, allocate, vmo] {
-        family(&mut run);
-    }
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header(["case", "zxvm", "raw Linux", "ratio", "to reach", ""]);
-    for outcome in &run.outcomes {
-        let goal = match outcome.target {
-            Target::Ratio(most) => format!("≤ {most}×"),
-            Target::Over(most) => format!("≤ raw + {}", nanos(most)),
-            Target::Nanos(most) => format!("≤ {}", nanos(most)),
-            Target::None => String::new(),
-        };
-        table.add_row([
-            outcome.name.clone(),
-            nanos(outcome.ours),
-            outcome.raw.map(nanos).unwrap_or_default(),
-            outcome.ratio().map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
-            goal,
-            outcome.reached().map(|yes| if yes { "yes" } else { "no" }).unwrap_or_default().into(),
-        ]);
-    }
-    for column in 1..4 {
-        table.column_mut(column).expect("six columns").set_cell_alignment(CellAlignment::Right);
-    }
-    println!("{table}");
-    if smoke {
-        println!("(a smoke run: the figures mean nothing; `cargo bench` measures)");
-    }
+    Run::main("vm", &[handles, fault, commit_and_map_range, decommit, protect, allocate, vmo]);
 }

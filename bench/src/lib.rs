@@ -5,7 +5,9 @@
 //! 2. What is prepared before each sample is not timed.
 //! 3. A side returns a number that depends on the work, so that work left undone shows ([`Case::run`]).
 
+pub mod bare;
 pub mod raw;
+pub mod run;
 pub mod zx;
 
 use std::time::{Duration, Instant};
@@ -17,8 +19,8 @@ pub enum Target {
     Ratio(f64),
     /// Our median less the raw one, at most so many nanoseconds.
     Over(f64),
-    /// Our median, at most so many nanoseconds.
-    Nanos(f64),
+    /// Ours, at most so much (nanoseconds, if it is a time).
+    Most(f64),
     /// Reported only.
     None,
 }
@@ -52,9 +54,38 @@ impl Timer {
         self.0 += start.elapsed();
         result
     }
+
+    /// Takes a time down that was measured otherwise.
+    pub fn add(&mut self, time: Duration) {
+        self.0 += time;
+    }
 }
 
-/// How a case came out, nanoseconds per thing.
+/// What figures are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Nanoseconds.
+    Nanos,
+    /// Bytes.
+    Bytes,
+    /// Things.
+    Count,
+}
+
+impl Unit {
+    /// So much of it, for a table.
+    pub fn say(self, amount: f64) -> String {
+        match self {
+            Self::Nanos if amount < 10_000.0 => format!("{amount:.0} ns"),
+            Self::Nanos if amount < 10_000_000.0 => format!("{:.1} µs", amount / 1e3),
+            Self::Nanos => format!("{:.1} ms", amount / 1e6),
+            Self::Bytes => format!("{amount:.0} B"),
+            Self::Count => format!("{amount:.0}"),
+        }
+    }
+}
+
+/// How a case came out: times are nanoseconds per thing.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Of the case.
@@ -65,6 +96,8 @@ pub struct Outcome {
     pub raw: Option<f64>,
     /// What to reach.
     pub target: Target,
+    /// What the figures are of.
+    pub unit: Unit,
 }
 
 impl Outcome {
@@ -78,7 +111,7 @@ impl Outcome {
         match self.target {
             Target::Ratio(most) => self.ratio().map(|ratio| ratio <= most),
             Target::Over(most) => self.raw.map(|raw| self.ours - raw <= most),
-            Target::Nanos(most) => Some(self.ours <= most),
+            Target::Most(most) => Some(self.ours <= most),
             Target::None => None,
         }
     }
@@ -110,6 +143,7 @@ impl Case<'_> {
             raw: (!raws.is_empty()).then(|| median(&mut raws)),
             target: self.target,
             name: self.name,
+            unit: Unit::Nanos,
         }
     }
 }
