@@ -82,12 +82,23 @@ pub enum Watch {
     Unentered,
 }
 
+/// Why an access waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// It is a store, and the page is guarded.
+    Guarded,
+    /// The page is absent.
+    Absent,
+    /// The page has no page-table entry.
+    Unentered,
+}
+
 /// Who is asked when an access to a watched page has to wait.
 pub trait FaultSink: Send + Sync + fmt::Debug {
-    /// A thread waits with an access to the page at `addr`. Whatever it waits for is dealt with before this returns; then
-    /// the thread tries again, and is back here if it must wait still. Called without any lock, from the host's own
-    /// thread or from the one that waits.
-    fn fault(&self, addr: u64);
+    /// A thread waits with an access to the page at `addr`, for this reason. Whatever it waits for is dealt with before
+    /// this returns; then the thread tries again, and is back here if it must wait still. Called without any lock, from the
+    /// host's own thread or from the one that waits.
+    fn fault(&self, addr: u64, reason: Wait);
 }
 
 /// Why the host refused.
@@ -200,8 +211,8 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// Names who is asked about accesses that wait. To be called once, before the first `watch`.
     fn serve_faults(&self, sink: Weak<dyn FaultSink>);
 
-    /// From now on accesses to `range`, all of which shows stores, wait as `what` says, and those that waited for more
-    /// than that try again. Showing something else there, by `map` or `restore`, ends the watch.
+    /// From now on accesses to `range`, all of which shows stores, wait as `what` says, if they did not wait for more
+    /// already. Showing something else there, by `map` or `restore`, ends the watch.
     ///
     /// # Errors
     /// `NotSupported`: this host cannot watch. `NoMemory`: part may be watched.
@@ -216,6 +227,13 @@ pub trait Host: Send + Sync + fmt::Debug {
 
     /// Lets stores to the pages of `range` go on. May stop at the first that is not watched, with an error.
     fn unguard(&self, range: AddrRange) -> HostResult;
+
+    /// From now on no access to `range` waits, until some page of it is guarded. Guards there end. What is not watched is
+    /// left alone, or watched for guards.
+    ///
+    /// # Errors
+    /// `NoMemory`: part may be as before.
+    fn unfreeze(&self, range: AddrRange) -> HostResult;
 
     /// Drops the page-table entries of `range`; what is committed stays so, what is guarded stays so.
     fn drop_entries(&self, range: AddrRange) -> HostResult;

@@ -203,6 +203,11 @@ impl<H: Host + ?Sized> Host for FailNth<H> {
         self.host.unguard(range)
     }
 
+    fn unfreeze(&self, range: AddrRange) -> HostResult {
+        self.count()?;
+        self.host.unfreeze(range)
+    }
+
     fn drop_entries(&self, range: AddrRange) -> HostResult {
         self.count()?;
         self.host.drop_entries(range)
@@ -297,14 +302,16 @@ mod tests {
         expect(14);
         host.drop_entries(range).unwrap();
         expect(15);
-        host.punch(store, page).unwrap();
+        host.unfreeze(range).unwrap();
         expect(16);
+        host.punch(store, page).unwrap();
+        expect(17);
         host.pieces(range).unwrap();
         host.unguarded_runs(range, &mut |_| ()).unwrap();
         assert!(host.is_mapped(range.addr()));
         host.close_store(store);
         host.release(range);
-        expect(16);
+        expect(17);
         assert!(!host.fired());
     }
 

@@ -58,7 +58,8 @@ impl Kernel {
             IoError::Status(status) => status,
             IoError::Buffer { at } => match self.space.why_fault(at, access) {
                 Fault::NotMapped => Status::NOT_FOUND,
-                Fault::Denied => Status::ACCESS_DENIED,
+                // What another thread has made accessible meanwhile was not when it was accessed.
+                Fault::Denied | Fault::Waits => Status::ACCESS_DENIED,
                 Fault::PastEnd => Status::OUT_OF_RANGE,
             },
         }

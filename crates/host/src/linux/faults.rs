@@ -19,15 +19,18 @@ use rustix::mm::Advice;
 use super::probe::{self, UffdFeatures};
 use super::sys::KeepErrno;
 use crate::addr::{AddrRange, PAGE_SIZE, round_down};
-use crate::api::{FaultSink, HostError, HostResult, Watch};
+use crate::api::{FaultSink, HostError, HostResult, Wait, Watch};
 
 const UFFDIO_REGISTER: libc::c_ulong = 0xc020_aa00;
+const UFFDIO_UNREGISTER: libc::c_ulong = 0x8010_aa01;
 const UFFDIO_WAKE: libc::c_ulong = 0x8010_aa02;
 const UFFDIO_WRITEPROTECT: libc::c_ulong = 0xc018_aa06;
 const MODE_MISSING: u64 = 1;
 const MODE_WP: u64 = 2;
 const MODE_MINOR: u64 = 4;
 const EVENT_PAGEFAULT: u8 = 0x12;
+const FLAG_WP: u64 = 2;
+const FLAG_MINOR: u64 = 4;
 
 /// `struct uffdio_range`.
 #[repr(C)]
@@ -107,8 +110,15 @@ impl Faults {
             Watch::Unentered => MODE_MISSING | MODE_MINOR,
         };
         let mut register = Register { range: range.into(), mode: MODE_WP | more, ioctls: 0 };
-        self.inner.ioctl(UFFDIO_REGISTER, &mut register)?;
-        self.inner.wake(range)
+        // What is registered for more already stays so: the kernel takes only more, or other, modes.
+        self.inner.ioctl(UFFDIO_REGISTER, &mut register)
+    }
+
+    pub fn unfreeze(&self, range: AddrRange) -> HostResult {
+        // Wakes who waits there, and ends write protection: for absent pages that costs next to nothing.
+        self.inner.ioctl(UFFDIO_UNREGISTER, &mut Range::from(range))?;
+        // Like its neighbours again, so that the kernel has one mapping, not three.
+        self.watch(range, Watch::Guarded)
     }
 
     pub fn protect(&self, range: AddrRange, on: bool) -> HostResult {
@@ -163,8 +173,13 @@ impl Inner {
                 continue;
             }
             let page = round_down(message.address);
+            let reason = match message.flags {
+                flags if flags & FLAG_WP != 0 => Wait::Guarded,
+                flags if flags & FLAG_MINOR != 0 => Wait::Unentered,
+                _ => Wait::Absent,
+            };
             if let Some(sink) = sink.upgrade() {
-                sink.fault(page);
+                sink.fault(page, reason);
             }
             // Cannot fail for an address that a thread of this process has accessed.
             let _ = self.wake(AddrRange::from_bounds(page, page + PAGE_SIZE));

@@ -364,6 +364,10 @@ impl Host for LinuxHost {
         self.faults()?.protect(range, false)
     }
 
+    fn unfreeze(&self, range: AddrRange) -> HostResult {
+        self.faults()?.unfreeze(range)
+    }
+
     fn drop_entries(&self, range: AddrRange) -> HostResult {
         faults::drop_entries(range)
     }

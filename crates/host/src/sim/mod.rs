@@ -21,11 +21,12 @@ use core::ops::Range;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
+use self::runs::RunSet;
 use self::space::{Room, Space, bounds};
 use self::store::Store;
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange, round_down};
 use crate::api::{
-    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, RunSink, STORE_SIZE, StoreId, View, Watch,
+    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, RunSink, STORE_SIZE, StoreId, View, Wait, Watch,
 };
 use crate::user::{UserFault, UserRef, UserSlice};
 
@@ -78,7 +79,7 @@ enum Touch {
     /// This byte of this store.
     Done(StoreId, u64),
     /// It has to wait.
-    Wait,
+    Wait(Wait),
 }
 
 #[derive(Debug)]
@@ -137,16 +138,16 @@ impl SimHost {
     fn access(&self, addr: u64, needed: Prot, act: impl FnOnce(&mut State, StoreId, u64)) -> Result<(), SimFault> {
         for _ in 0..ASKS_MAX {
             let mut state = self.lock();
-            match state.touch(addr, needed)? {
+            let reason = match state.touch(addr, needed)? {
                 Touch::Done(store, at) => {
                     act(&mut state, store, at);
                     return Ok(());
                 }
-                Touch::Wait => {}
-            }
+                Touch::Wait(reason) => reason,
+            };
             drop(state);
             let sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Weak::upgrade);
-            sink.expect("contract: a page is watched, and nobody serves faults").fault(addr);
+            sink.expect("contract: a page is watched, and nobody serves faults").fault(addr, reason);
         }
         Err(SimFault::NoMemory)
     }
@@ -326,11 +327,15 @@ impl State {
         let absent = self.live(store).committed.gaps(page..page + PAGE_SIZE).next().is_some();
         let space = &self.space;
         let unentered = space.entries.gaps(here.clone()).next().is_some();
-        if needed.contains(Prot::WRITE) && space.guards.runs(here.clone()).next().is_some()
-            || absent && space.absent_wait.runs(here.clone()).next().is_some()
-            || unentered && space.unentered_wait.runs(here.clone()).next().is_some()
-        {
-            return Ok(Touch::Wait);
+        let waits = |set: &RunSet| set.runs(here.clone()).next().is_some();
+        if absent && waits(&space.absent_wait) {
+            return Ok(Touch::Wait(Wait::Absent));
+        }
+        if unentered && waits(&space.unentered_wait) {
+            return Ok(Touch::Wait(Wait::Unentered));
+        }
+        if needed.contains(Prot::WRITE) && waits(&space.guards) {
+            return Ok(Touch::Wait(Wait::Guarded));
         }
         if self.commit(store, page..page + PAGE_SIZE) == page {
             return Err(SimFault::NoMemory);
@@ -339,14 +344,18 @@ impl State {
         Ok(Touch::Done(store, at))
     }
 
-    /// No page of `range` is guarded or makes accesses wait: populating it by hand would wait for ever.
-    fn check_unguarded(&self, range: AddrRange, access: Access) {
-        let space = &self.space;
-        let waits = match access {
-            Access::Read => space.absent_wait.runs(bounds(range)).next(),
-            Access::Write => space.absent_wait.runs(bounds(range)).chain(space.guards.runs(bounds(range))).next(),
-        };
-        assert!(waits.is_none(), "contract: populating {range:?}, where {waits:?} waits");
+    /// No access to a page of `range` waits: populating it by hand would wait for ever.
+    fn check_open(&self, range: AddrRange, access: Access) {
+        for (piece, store, at) in self.shown(range, Prot::empty()) {
+            let absent: Vec<_> = self.stores[&store].committed.gaps(at..at + piece.len()).collect();
+            for gap in absent {
+                let here = piece.start() + (gap.start - at)..piece.start() + (gap.end - at);
+                let waits = self.space.absent_wait.runs(here).next();
+                assert!(waits.is_none(), "contract: populating {range:?}, where {waits:?} waits");
+            }
+        }
+        let guard = self.space.guards.runs(bounds(range)).next().filter(|_| access == Access::Write);
+        assert!(guard.is_none(), "contract: populating {range:?}, where {guard:?} is guarded");
     }
 
     fn check_watched(&self, range: AddrRange) {
@@ -451,7 +460,7 @@ impl Host for SimHost {
                 let expected = (store, range.start() + (piece.start() - window.start()));
                 assert_eq!((shown, at), expected, "contract: {window:?} does not show {range:?} of {store:?}");
             }
-            state.check_unguarded(window, Access::Write);
+            state.check_open(window, Access::Write);
         }
         if range.pages() > state.config.memory_pages_max {
             return Err(HostError::NoMemory); // like `LinuxHost`: does not even begin what can never fit
@@ -522,7 +531,7 @@ impl Host for SimHost {
             Access::Write => Prot::WRITE,
         };
         let mut state = self.lock();
-        state.check_unguarded(range, access);
+        state.check_open(range, access);
         let mut filled = Vec::new();
         for (piece, store, at) in state.shown(range, needed) {
             let wanted = StoreRange::from_bounds(at, at + piece.len());
@@ -572,6 +581,13 @@ impl Host for SimHost {
         let mut state = self.lock();
         state.check_reserved(range);
         state.space.guards.remove(bounds(range));
+        Ok(())
+    }
+
+    fn unfreeze(&self, range: AddrRange) -> HostResult {
+        let mut state = self.lock();
+        state.check_reserved(range);
+        state.space.end_watch(range);
         Ok(())
     }
 

@@ -136,7 +136,8 @@ impl Space {
         Ok(())
     }
 
-    fn end_watch(&mut self, range: AddrRange) {
+    /// Lets all accesses to the range go on, until something is guarded there.
+    pub(super) fn end_watch(&mut self, range: AddrRange) {
         for set in [&mut self.guards, &mut self.absent_wait, &mut self.unentered_wait] {
             set.remove(bounds(range));
         }
@@ -150,8 +151,6 @@ impl Space {
         for piece in self.pieces(range) {
             self.replace(piece.range, piece.view, true, self.vmas_max)?;
             let addrs = bounds(piece.range);
-            self.absent_wait.remove(addrs.clone());
-            self.unentered_wait.remove(addrs.clone());
             match what {
                 Watch::Guarded => {}
                 Watch::Absent => drop(self.absent_wait.insert(addrs)),

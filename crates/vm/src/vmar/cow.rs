@@ -16,7 +16,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zxvm_host::{AddrRange, FaultSink, HostError, PAGE_SIZE, Prot, View, VmoRange, Watch, addr};
+use zxvm_host::{AddrRange, FaultSink, HostError, PAGE_SIZE, Prot, View, VmoRange, Wait, Watch, addr};
 use zxvm_types::Status;
 
 use super::project::limit;
@@ -24,10 +24,15 @@ use super::{AddressSpace, Layout, RegionId};
 use crate::error::status;
 use crate::store::Window;
 use crate::vmo::Vmo;
-use crate::vmo::family::{Cell, Family, FamilyState};
+use crate::vmo::family::{Cell, Family, FamilyState, Locked};
 
 /// Pages let go together when a store comes to one of a run that nobody shares any more.
 const UNGUARD: u64 = 64 * PAGE_SIZE;
+
+/// What is looked at when an access comes to an absent page that makes it wait, and how much of it must be absent to be
+/// let go together.
+const ABSENT_LOOK: u64 = 512 * PAGE_SIZE;
+pub const ABSENT_MIN: u64 = 16 * PAGE_SIZE;
 
 /// Others that are moved rather than a writer whom nobody sees move: finding them costs a look each.
 const OTHERS_MAX: u32 = 16;
@@ -267,52 +272,109 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// What a thread that waits at `addr` waits for is dealt with.
+    /// What a thread that waits at `addr` waits for is dealt with. Answers whether there was anything.
     ///
     /// # Errors
     /// `NO_MEMORY`, `NO_RESOURCES`: it has to wait longer.
-    pub(super) fn resolve(&self, addr: u64) -> Result<(), Status> {
+    pub(super) fn resolve(&self, addr: u64, reason: Wait) -> Result<bool, Status> {
         let page = addr::round_down(addr);
         let page = AddrRange::from_bounds(page, page + PAGE_SIZE);
         if !self.range.contains(page) {
-            return Ok(());
+            return Ok(false);
         }
         let layout = self.layout.read();
-        let Some((_, base, mapping)) = layout.first_mapping(self.root, page) else { return Ok(()) };
+        let Some((_, base, mapping)) = layout.first_mapping(self.root, page) else { return Ok(false) };
         let vmo = &mapping.vmo;
         // Whoever makes others wait holds this lock until they need not.
-        let mut content = vmo.lock();
-        let (prot, _) = mapping.prots.run_at(page.start() - base.start(), base.len());
+        let content = &mut vmo.lock();
         let shown = mapping.vmo_range(base, page);
-        if !prot.contains(Prot::WRITE) || shown.end() > limit(mapping, content.family()) {
-            return Ok(());
+        if shown.end() > limit(mapping, content.family()) {
+            return Ok(false);
         }
         let range = vmo.in_content(shown);
-        let state = content.family_mut();
         if layout.is_damaged() {
             // It may be made to wait by what could not be undone: shown anew it is not.
-            let _ = self.show_locked(&layout, state, page);
+            let _ = self.show_locked(&layout, content.family(), page);
         }
-        self.make_own(&layout, vmo.family(), state, vmo.content(), range)?;
-        self.let_stores_go(&layout, state, vmo, range, page);
-        Ok(())
+        match reason {
+            Wait::Guarded => {
+                let (prot, _) = mapping.prots.run_at(page.start() - base.start(), base.len());
+                if !prot.contains(Prot::WRITE) {
+                    return Ok(false);
+                }
+                let state = content.family_mut();
+                if state.first_shared(vmo.content(), range).is_some() {
+                    self.make_own(&layout, vmo.family(), state, vmo.content(), range)?;
+                    // Where the page was moved to it is not guarded; then there is nothing to end.
+                    let _ = self.host.unguard(page);
+                } else {
+                    self.let_stores_go(&layout, state, vmo, range, page);
+                }
+            }
+            // Only what is careful was ever frozen.
+            Wait::Absent if !content.careful => return Ok(false),
+            Wait::Absent => self.let_absent_go(&layout, vmo, content, range, page)?,
+            // It was, until the locks were free.
+            Wait::Unentered => {}
+        }
+        Ok(true)
     }
 
-    /// Ends the guard of a page that its content has alone now, and of its neighbours of which that is true.
+    /// Lets accesses to absent pages around `page`, which shows `range`, go on by themselves, as before they were frozen. If
+    /// there are only few it is not worth a mapping more: then the page is there afterwards.
+    fn let_absent_go(
+        &self,
+        layout: &Layout,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        range: VmoRange,
+        page: AddrRange,
+    ) -> Result<(), Status> {
+        let block = range.start() - range.start() % ABSENT_LOOK;
+        let block = VmoRange::from_bounds(block, block.saturating_add(ABSENT_LOOK).min(content.whole().end()));
+        let Some(block) = block.intersect(content.whole()) else { return Ok(()) };
+        let parts = layout.parts(self.root, content.family(), vmo.content(), block);
+        let Some(part) = parts.into_iter().find(|part| part.addrs.contains(page)) else { return Ok(()) };
+        let place = content.extents.places(part.range).find(|place| place.range.intersect(range).is_some());
+        let Some(place) = place else { return Ok(()) };
+        let place = (place.range, place.window.clone(), place.at);
+        let (mut start, mut end) = (place.0.start(), place.0.end());
+        let mut present = false;
+        vmo.committed_in(content, place.0, &mut |run, _| match run {
+            run if run.end() <= range.start() => start = run.end(),
+            run if run.start() >= range.end() => end = end.min(run.start()),
+            _ => present = true,
+        })?;
+        if present {
+            return Ok(());
+        }
+        let gap = VmoRange::from_bounds(start, end);
+        if gap.len() >= ABSENT_MIN && self.host.unfreeze(part.addrs_of(gap)).is_ok() {
+            return Ok(());
+        }
+        let at = place.2 + (range.start() - place.0.start());
+        self.host.commit(place.1.store(), place.1.part(at, PAGE_SIZE), None).map_err(status)
+    }
+
+    /// Ends the guard of a page that its content has alone again, and of its neighbours of which that is true.
     fn let_stores_go(&self, layout: &Layout, state: &mut FamilyState, vmo: &Vmo, range: VmoRange, page: AddrRange) {
-        // Where the page was moved to it is not guarded; then there is nothing to end.
-        let _ = self.host.unguard(page);
         let block = range.start() - range.start() % UNGUARD;
         let block = VmoRange::from_bounds(block, block.saturating_add(UNGUARD).min(u64::MAX - (PAGE_SIZE - 1)));
-        let own = |cell: &Cell| !cell.is_shared() && cell.range.intersect(range).is_some();
-        let Some(cell) = state.cells(vmo.content(), block).into_iter().find(own) else { return };
-        if state.contents[vmo.content() as usize].extents.is_home(&cell.window) {
-            // The owner has it alone again: it needs no count for that.
-            state.frames.change(cell.window.store(), cell.stored(), |_, count| count.filter(|&count| count != 1));
-        }
-        let parts = layout.parts(self.root, state, vmo.content(), cell.range);
-        if let Some(part) = parts.iter().find(|part| part.addrs.contains(page)) {
-            let _ = self.host.unguard(part.addrs);
+        let cell = state.cells(vmo.content(), block).into_iter().find(|cell| cell.range.intersect(range).is_some());
+        let parts = match cell {
+            Some(cell) => {
+                if state.contents[vmo.content() as usize].extents.is_home(&cell.window) {
+                    // The owner has it alone again: it needs no count for that.
+                    state.frames.change(cell.window.store(), cell.stored(), |_, count| count.filter(|&n| n != 1));
+                }
+                layout.parts(self.root, state, vmo.content(), cell.range)
+            }
+            None => Vec::new(),
+        };
+        let addrs = parts.iter().find(|part| part.addrs.contains(page)).map_or(page, |part| part.addrs);
+        if self.host.unguard(addrs).is_err() {
+            // A neighbour is not watched.
+            let _ = self.host.unguard(page);
         }
     }
 }
@@ -369,8 +431,8 @@ impl FamilyState {
 }
 
 impl FaultSink for AddressSpace {
-    fn fault(&self, addr: u64) {
-        if self.resolve(addr).is_err() {
+    fn fault(&self, addr: u64, reason: Wait) {
+        if self.resolve(addr, reason).is_err() {
             // A store cannot fail. It waits, as it would in Zircon, until there is memory.
             std::thread::sleep(NO_MEMORY_WAIT);
         }

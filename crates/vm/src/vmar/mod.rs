@@ -118,6 +118,8 @@ pub enum Fault {
     Denied,
     /// The page is past the end of its VMO.
     PastEnd,
+    /// For no reason of its own: there is something to be done first, or another thread has changed it since.
+    Waits,
 }
 
 impl AddressSpace {
@@ -180,7 +182,7 @@ impl AddressSpace {
         if mapping.vmo_range(base, page).end() > project::limit(mapping, content.family()) {
             Fault::PastEnd
         } else {
-            Fault::Denied
+            Fault::Waits
         }
     }
 

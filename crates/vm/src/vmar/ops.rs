@@ -6,10 +6,10 @@
 //! 2. A caller's buffer is never touched under a lock: bytes go by way of a buffer of ours.
 
 use zxvm_host::user::{UserRef, UserSlice};
-use zxvm_host::{VmoRange, addr};
+use zxvm_host::{Access, VmoRange, Wait, addr};
 use zxvm_types::Status;
 
-use super::{AddressSpace, Layout};
+use super::{AddressSpace, Fault, Layout};
 use crate::error::status;
 use crate::vmo::family::Locked;
 use crate::vmo::io::{BOUNCE, IoError};
@@ -28,14 +28,14 @@ impl AddressSpace {
     ///
     /// Source: vmo.md §6.
     pub fn read_vmo(&self, vmo: &Vmo, offset: u64, to: UserSlice<'_>) -> Result<(), IoError> {
-        let mut done = 0;
+        let (mut done, mut waited) = (0, 0);
         loop {
             let rest = to.part(done, to.len() - done);
             match vmo.read_some(offset.saturating_add(done as u64), rest) {
                 Ok(len) => done += len,
-                // Where Linux does not hand faults inside its calls over, the buffer's page may just have to be made its
-                // owner's own.
-                Err(IoError::Buffer { at }) if self.make_writable(at) => {}
+                // Where Linux does not hand over what waits inside its calls, a page of the buffer may just be one for
+                // which others wait.
+                Err(IoError::Buffer { at }) if waited != at && self.let_go(at) => waited = at,
                 Err(error) => return Err(error),
             }
             if done == to.len() {
@@ -44,9 +44,10 @@ impl AddressSpace {
         }
     }
 
-    /// Whether a store to the page at `addr` had to be waited for, and can go on now.
-    fn make_writable(&self, addr: usize) -> bool {
-        self.is_guarded(addr as u64) && self.resolve(addr as u64).is_ok()
+    /// Deals with whatever a store to the page at `addr` may wait for. Answers whether there may have been anything.
+    fn let_go(&self, addr: usize) -> bool {
+        let each = |reason| self.resolve(addr as u64, reason).unwrap_or(false);
+        self.why_fault(addr, Access::Write) == Fault::Waits && each(Wait::Absent) | each(Wait::Guarded)
     }
 
     /// Copies the buffer to the bytes from `offset` on, committing the pages written.

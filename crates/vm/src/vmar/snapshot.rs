@@ -6,23 +6,28 @@
 //! 3. What is committed is found, and guarded in every mapping that may be stored through. A thread that stores to a
 //!    page before it is guarded has that store in the snapshot; at the first page that is guarded it waits. So of each
 //!    thread's stores the snapshot has those up to one point.
-//! 4. The frames are counted once more, and belong to both. The freeze ends; a thread that waits comes to
-//!    [`super::cow`] when the locks are free.
+//! 4. The frames are counted once more, and belong to both. The freeze ends wherever much is absent; where little is,
+//!    and where it is not worth it, the first access to an absent page comes to [`super::cow`], like a store to a guarded
+//!    one, when the locks are free.
 //!
-//! A refusal by the host ends the freeze. Guards that were set already cost whoever stores there a fault, no more.
+//! A refusal by the host leaves guards that were set already, and what is frozen: they cost whoever comes there first a
+//! fault, no more.
 
 use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use zxvm_host::{AddrRange, HostError, Prot, VmoRange, Watch, addr};
+use zxvm_host::{AddrRange, VmoRange, Watch, addr};
 use zxvm_types::Status;
 
-use super::cow::Part;
+use super::cow::{ABSENT_MIN, Part};
 use super::{AddressSpace, Layout};
 use crate::error::status;
 use crate::lock::WriteGuard;
 use crate::vmo::family::Locked;
 use crate::vmo::{ChildKind, ChildRequest, Vmo};
+
+/// Gaps that a snapshot lets go on by themselves at once: each costs a few system calls.
+const THAWS_MAX: u32 = 1024;
 
 impl AddressSpace {
     /// Makes a child of a VMO. Blocks while calls copy to the VMO from buffers that are slow.
@@ -51,10 +56,10 @@ impl AddressSpace {
             return Ok(parent.add_snapshot(content, request, &[]));
         };
         let frozen = self.freeze(&layout, parent, content, range)?;
-        let runs = self.guard_all(parent, content, range, &frozen);
-        let child = runs.map(|runs| parent.add_snapshot(content, request, &runs));
-        self.thaw(&layout, &frozen);
-        child
+        let runs = self.guard_all(parent, content, range, &frozen)?;
+        let child = parent.add_snapshot(content, request, &runs);
+        self.thaw(&frozen, &runs);
+        Ok(child)
     }
 
     /// The layout lock, for a change, at a moment when nobody copies to the VMO's content, or commits its pages, without the
@@ -88,29 +93,34 @@ impl AddressSpace {
             content.extents.places(part.range).for_each(|place| join(&mut runs, place.range));
             for range in runs {
                 let piece = Part { addrs: part.addrs_of(range), range, ..part };
-                let result = self.host.watch(piece.addrs, Watch::Absent);
+                self.host.watch(piece.addrs, Watch::Absent).map_err(status)?;
                 frozen.push(piece);
-                if let Err(error) = result {
-                    self.thaw(layout, &frozen);
-                    return Err(status(error));
-                }
             }
         }
         Ok(frozen)
     }
 
-    /// Ends a freeze.
-    pub(super) fn thaw(&self, layout: &Layout, frozen: &[Part]) {
+    /// Ends a freeze wherever that is worth it; `runs` are committed.
+    pub(super) fn thaw(&self, frozen: &[Part], runs: &[VmoRange]) {
+        let mut left = THAWS_MAX;
         for part in frozen {
-            // It was watched for more, so it can be watched for less. Were that refused after all, it is shown anew.
-            if self.host.watch(part.addrs, Watch::Guarded).is_err() {
-                layout.note_damaged(part.addrs);
+            let mut at = part.range.start();
+            let first = runs.partition_point(|run| run.end() <= at);
+            let inside =
+                runs[first..].iter().map_while(|run| run.intersect(part.range)).map(|run| (run.start(), run.end()));
+            for (start, end) in inside.chain([(part.range.end(), part.range.end())]) {
+                if start.saturating_sub(at) >= ABSENT_MIN && left > 0 {
+                    left -= 1;
+                    // If it is refused, who comes there first asks for it again.
+                    let _ = self.host.unfreeze(part.addrs_of(VmoRange::from_bounds(at, start)));
+                }
+                at = end;
             }
         }
     }
 
     /// Ends a freeze for which nothing was shared: what others do not hold is not guarded any more.
-    pub(super) fn thaw_all(&self, layout: &Layout, vmo: &Vmo, content: &Locked<'_>, frozen: &[Part]) {
+    pub(super) fn thaw_all(&self, vmo: &Vmo, content: &Locked<'_>, frozen: &[Part], runs: &[VmoRange]) {
         for part in frozen {
             for cell in content.family().cells(vmo.content(), part.range) {
                 if !cell.is_shared() {
@@ -119,7 +129,7 @@ impl AddressSpace {
                 }
             }
         }
-        self.thaw(layout, frozen);
+        self.thaw(frozen, runs);
     }
 
     /// Finds what is committed in `range` and guards it wherever it is not already.
@@ -169,22 +179,6 @@ impl AddressSpace {
                 content.known.note(VmoRange::from_bounds(from, from + (end - start)));
             }
         }
-    }
-
-    /// Whether stores to the page at `addr` come to the fault service.
-    pub(super) fn is_guarded(&self, addr: u64) -> bool {
-        let page = addr::round_down(addr);
-        let page = AddrRange::from_bounds(page, page + zxvm_host::PAGE_SIZE);
-        if !self.range.contains(page) {
-            return false;
-        }
-        let layout = self.layout.read();
-        let writable = layout.first_mapping(self.root, page).is_some_and(|(_, base, mapping)| {
-            mapping.prots.run_at(page.start() - base.start(), base.len()).0.contains(Prot::WRITE)
-        });
-        let mut open = false;
-        let looked: Result<(), HostError> = self.host.unguarded_runs(page, &mut |_| open = true);
-        writable && looked.is_ok() && !open
     }
 }
 

@@ -76,11 +76,12 @@ impl AddressSpace {
             let content = &mut src.lock();
             content.check_inside(source)?;
             let frozen = self.freeze(&layout, src, content, source)?;
-            let runs = self.guard_all(src, content, source, &frozen);
-            (frozen, runs.and_then(|runs| self.read_runs(content, source, &runs, bytes).map(|()| runs)))
+            let runs = self.guard_all(src, content, source, &frozen)?;
+            self.read_runs(content, source, &runs, bytes)?;
+            (frozen, runs)
         };
         // Nobody can store to the source: by calls not while the layout is locked, by mappings not while it is guarded.
-        let moved = runs.and_then(|runs| {
+        let move_on = || {
             self.write_runs(&layout, dst, target, source, &runs, bytes)?;
             let content = &mut src.lock();
             for (start, end) in outside(source, one.then_some(target)) {
@@ -89,8 +90,13 @@ impl AddressSpace {
                 }
             }
             Ok(())
-        });
-        self.thaw_all(&layout, src, &src.lock(), &frozen);
+        };
+        let moved = move_on();
+        match moved {
+            // All of it is absent now, or the target.
+            Ok(()) => self.thaw(&frozen, &[]),
+            Err(_) => self.thaw_all(src, &src.lock(), &frozen, &runs),
+        }
         moved
     }
 

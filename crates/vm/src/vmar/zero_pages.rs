@@ -40,9 +40,9 @@ impl AddressSpace {
             let layout = self.still(vmo)?;
             let content = &mut vmo.lock();
             let frozen = self.freeze(&layout, vmo, content, step)?;
-            let runs = self.guard_all(vmo, content, step, &frozen);
-            let result = runs.and_then(|runs| self.free_zero_runs(&layout, vmo, content, &runs));
-            self.thaw_all(&layout, vmo, content, &frozen);
+            let runs = self.guard_all(vmo, content, step, &frozen)?;
+            let result = self.free_zero_runs(&layout, vmo, content, &runs);
+            self.thaw_all(vmo, content, &frozen, &runs);
             freed += result?;
             at = step.end();
         }
