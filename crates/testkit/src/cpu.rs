@@ -4,10 +4,13 @@
 //! 2. Nothing is ever borrowed as a Rust reference: other threads and other mappings may write it at any time.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 
-use rustix::io::Errno;
+use zxvm_host::linux::install_fault_recovery;
 use zxvm_host::sim::SimHost;
 use zxvm_syscall::user::{UserRef, UserSlice};
+
+use crate::PAGE;
 
 /// The access faulted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,9 @@ pub trait Cpu: fmt::Debug {
 
     /// Whether addresses are real ones, so that a call's buffer may lie in a mapping.
     fn is_real(&self) -> bool;
+
+    /// Pages of memory that the engine has in use for contents.
+    fn memory_pages(&self) -> u64;
 }
 
 impl Cpu for SimHost {
@@ -43,53 +49,44 @@ impl Cpu for SimHost {
     fn is_real(&self) -> bool {
         false
     }
+
+    fn memory_pages(&self) -> u64 {
+        Self::memory_pages(self)
+    }
 }
 
-/// The real processor, with Linux in between: it makes the access for us and says EFAULT instead of a signal.
+/// The real processor. The copy that the engine uses for the buffers of callers accesses memory as a program does, in user
+/// mode, and survives the fault: what a program's own store would wait for, this one waits for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Native;
 
 impl Cpu for Native {
     fn load(&self, addr: u64) -> Result<u8, Fault> {
-        let mut byte = [0_u8];
-        transfer(Way::In, &mut byte, addr)?;
+        install_fault_recovery();
+        let mut byte = [0];
+        ref_at(addr, 1).copy_to(&mut byte).map_err(|_| Fault)?;
         Ok(byte[0])
     }
 
     fn store(&self, addr: u64, byte: u8) -> Result<(), Fault> {
-        transfer(Way::Out, &mut [byte], addr)
+        install_fault_recovery();
+        slice_at(addr, 1).fill_from(&[byte]).map_err(|_| Fault)
     }
 
     fn is_real(&self) -> bool {
         true
     }
-}
 
-#[derive(Clone, Copy)]
-enum Way {
-    In,
-    Out,
-}
-
-fn transfer(way: Way, own: &mut [u8; 1], addr: u64) -> Result<(), Fault> {
-    let here = libc::iovec { iov_base: own.as_mut_ptr().cast(), iov_len: 1 };
-    let there = libc::iovec { iov_base: addr as *mut _, iov_len: 1 };
-    // SAFETY: `here` is ours for the whole call. `there` is memory of a VMAR that a test runs on and that nobody forms
-    // references into; Linux checks the address itself.
-    let moved = unsafe {
-        let this_process = libc::getpid();
-        match way {
-            Way::In => libc::process_vm_readv(this_process, &here, 1, &there, 1, 0),
-            Way::Out => libc::process_vm_writev(this_process, &here, 1, &there, 1, 0),
-        }
-    };
-    match moved {
-        1 => Ok(()),
-        _ => {
-            let error = std::io::Error::last_os_error();
-            assert_eq!(error.raw_os_error(), Some(Errno::FAULT.raw_os_error()), "{addr:#x}: {error}");
-            Err(Fault)
-        }
+    /// From the list of this process's descriptors: right only while a process has one engine.
+    fn memory_pages(&self) -> u64 {
+        let links = std::fs::read_dir("/proc/self/fd").expect("the list of descriptors");
+        let stores = links.filter_map(|link| {
+            let path = link.expect("the list of descriptors").path();
+            // The descriptor of the list itself is gone by now.
+            let target = std::fs::read_link(&path).ok()?;
+            target.to_string_lossy().contains("memfd:zxvm").then_some(path)
+        });
+        stores.map(|path| std::fs::metadata(path).expect("an open file").blocks() * 512 / PAGE).sum()
     }
 }
 
