@@ -7,7 +7,7 @@ use zxvm_types::*;
 
 use crate::cpu::{Cpu, ref_at, slice_at};
 use crate::model::Birth;
-use crate::op::{Allocate, Buffer, FILLER, Lost, Map, Op, OpRange, Outcome, UNTOUCHED, pattern};
+use crate::op::{Allocate, Buffer, CreateChild, FILLER, Lost, Map, Op, OpRange, Outcome, Transfer, UNTOUCHED, pattern};
 
 /// A place for a result, or none at all.
 struct Place<'a, T>(Option<&'a mut T>);
@@ -183,6 +183,20 @@ pub fn apply(kernel: &Kernel, cpu: &dyn Cpu, op: &Op) -> Outcome {
             bytes = vec![FILLER; buffer_size];
             kernel.vmo_op_range(vmo, op, offset, size, UserSlice::from(&mut bytes[..]))
         }
+        Op::VmoCreateChild(CreateChild { vmo, options, offset, size, lost }) => {
+            kernel.vmo_create_child(vmo, options, offset, size, lost.only(first))
+        }
+        Op::VmoTransferData(Transfer { dst, options, offset, len, src, src_offset }) => {
+            kernel.vmo_transfer_data(dst, options, offset, len, src, src_offset)
+        }
+        Op::VmoCreateContiguous { bti, size, alignment_log2 } => {
+            kernel.vmo_create_contiguous(bti, size as usize, alignment_log2, first)
+        }
+        Op::VmoCreatePhysical { resource, paddr, size } => {
+            kernel.vmo_create_physical(resource, paddr, size as usize, first)
+        }
+        Op::VmoDiscard { vmo } => kernel.vmo_discard(vmo).map(|gone| numbers[0] = gone.into()),
+        Op::VmoFreeZeroPages { vmo } => kernel.vmo_free_zero_pages(vmo).map(|bytes| numbers[0] = bytes),
         Op::VmoSetCachePolicy { vmo, policy } => kernel.vmo_set_cache_policy(vmo, policy),
         Op::VmoReplaceAsExecutable { vmo, vmex, lost } => kernel.vmo_replace_as_executable(vmo, vmex, lost.only(first)),
         Op::VmarAllocate(Allocate { parent, options, offset, size, lost }) => kernel.vmar_allocate(

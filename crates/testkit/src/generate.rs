@@ -7,7 +7,7 @@ use zxvm_types::*;
 
 use crate::PAGE;
 use crate::model::{Child, Kind, MORE_THAN_MEMORY, Mapping, Model, ObjectId, VMO_SIZE_MAX, Vmar, What};
-use crate::op::{Allocate, Buffer, Lost, Map, Op, OpRange};
+use crate::op::{Allocate, Buffer, CreateChild, Lost, Map, Op, OpRange, Transfer};
 
 /// Steps in a row, decided by a seed.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ enum Want {
 }
 
 /// More than this many handles, and the next steps close some.
-const HANDLES_MAX: usize = 44;
+const HANDLES_MAX: usize = 52;
 /// More than this many VMARs or mappings, and the next steps take some away.
 const CHILDREN_MAX: usize = 40;
 /// New things go to places below this, so that they meet.
@@ -63,7 +63,7 @@ impl Generator {
         if children(model).count() > CHILDREN_MAX && self.one_in(2) {
             return self.clear_away(model);
         }
-        match self.rng.u32(0..160) {
+        match self.rng.u32(0..190) {
             0..5 => {
                 let handle = self.disposable(model);
                 self.close(handle)
@@ -136,7 +136,12 @@ impl Generator {
             113..124 => self.vmar_protect(model),
             124..126 => Op::VmarDestroy { vmar: self.handle(model, Want::Vmar) },
             126..142 => self.vmar_op_range(model),
-            142..149 => Op::Load { addr: self.touched(model) },
+            142..164 => self.vmo_create_child(model),
+            164..168 => self.vmo_transfer_data(model),
+            168..170 => self.vmo_of_other_memory(model),
+            170..173 => Op::VmoDiscard { vmo: self.lockable(model) },
+            173..175 => Op::VmoFreeZeroPages { vmo: self.handle(model, Want::Vmo) },
+            175..181 => Op::Load { addr: self.touched(model) },
             _ => Op::Store { addr: self.touched(model), byte: self.rng.u8(..) },
         }
     }
@@ -210,7 +215,7 @@ impl Generator {
         if self.one_in(8) {
             return self.handle(model, Want::Vmo);
         }
-        let suits = |id| matches!(&model.object(id).kind, Kind::Vmo(vmo) if vmo.resizable);
+        let suits = |id| is_vmo(model, id) && model.content(id).resizable;
         self.any(model.handles().filter(|(_, handle)| suits(handle.object))).map_or(0, |(value, _)| value)
     }
 
@@ -338,10 +343,8 @@ impl Generator {
 
     /// An offset that is worth trying: near what is there, near the ends, near where Linux stops.
     fn offset_in_vmo(&mut self, model: &Model, handle: zx_handle_t) -> u64 {
-        let vmo =
-            model.handles().find(|&(value, _)| value == handle).map(|(_, handle)| &model.object(handle.object).kind);
-        let Some(Kind::Vmo(vmo)) = vmo else { return self.rng.u64(0..4 * PAGE) };
-        let size = vmo.size;
+        let Some(vmo) = vmo_behind(model, handle) else { return self.rng.u64(0..4 * PAGE) };
+        let size = model.size(vmo);
         match self.rng.u32(0..24) {
             0..2 => 0,
             2..14 => self.rng.u64(0..=size.min(12 * PAGE)),
@@ -350,8 +353,8 @@ impl Generator {
             17..19 => size - self.rng.u64(0..=size.min(4 * PAGE)),
             19 => size.saturating_add(self.rng.u64(0..3 * PAGE)),
             20 => (1_u64 << 63).wrapping_sub(2 * PAGE).wrapping_add(self.rng.u64(0..4 * PAGE)),
-            21 => vmo.stream_size,
-            22 => self.any(vmo.pages.offsets()).unwrap_or(0),
+            21 => model.stream_size(vmo),
+            22 => self.any(model.committed_offsets(vmo)).unwrap_or(0),
             _ => self.rng.u64(..),
         }
     }
@@ -375,11 +378,17 @@ impl Generator {
         let addr = self.touched(model);
         *len = (*len).min((PAGE - addr % PAGE) as usize);
         // Two copies of the same bytes that overlap have no defined result.
-        let object = model.handles().find(|&(value, _)| value == handle).map(|(_, handle)| handle.object);
+        let vmo = vmo_behind(model, handle);
+        let content = |vmo| model.vmo_of(vmo).content;
         let same = mappings(model).any(|(child, mapping)| {
             let inside = (child.base..child.end()).contains(&addr);
             let shown = mapping.offset.wrapping_add(addr.wrapping_sub(child.base));
-            inside && Some(mapping.vmo) == object && shown.abs_diff(offset) < 2 * PAGE
+            let apart = |vmo| {
+                let (shown, copied) =
+                    (model.start(mapping.vmo).wrapping_add(shown), model.start(vmo).wrapping_add(offset));
+                content(mapping.vmo) != content(vmo) || shown.abs_diff(copied) >= 2 * PAGE
+            };
+            inside && vmo.is_some_and(|vmo| !apart(vmo))
         });
         if same { Buffer::Own } else { Buffer::At(addr) }
     }
@@ -394,7 +403,14 @@ impl Generator {
     fn vmo_write(&mut self, model: &Model) -> Op {
         let vmo = self.handle(model, Want::Vmo);
         let (offset, mut len) = (self.offset_in_vmo(model, vmo), self.transfer_len());
-        let buffer = self.buffer(model, vmo, offset, &mut len);
+        // What a write that fails half way has committed is asked of a VMO that answers for the pages.
+        let known = |vmo| match vmo_behind(model, vmo) {
+            Some(vmo) => {
+                model.owner(vmo).is_some_and(|owner| model.handles().any(|(_, handle)| handle.object == owner))
+            }
+            None => true,
+        };
+        let buffer = if known(vmo) { self.buffer(model, vmo, offset, &mut len) } else { Buffer::Own };
         Op::VmoWrite { vmo, buffer, fill: self.rng.u8(..), offset, len }
     }
 
@@ -408,29 +424,24 @@ impl Generator {
             _ => self.rng.u32(0..16),
         };
         let buffer_size = *self.rng.choice(&[0, 31, 32, 32, 32, 40]).expect("six");
-        let object = |vmo| {
-            let handle = model.handles().find(|&(value, _)| value == vmo).map(|(_, handle)| handle.object);
-            handle.and_then(|id| if let Kind::Vmo(vmo) = &model.object(id).kind { Some(vmo) } else { None })
-        };
-        if matches!(op, ZX_VMO_OP_LOCK | ZX_VMO_OP_UNLOCK | ZX_VMO_OP_TRY_LOCK) && !self.one_in(6) {
-            let lockable =
-                model.handles().map(|(value, _)| value).filter(|&h| object(h).is_some_and(|v| v.discardable));
-            vmo = self.any(lockable).unwrap_or(vmo);
-            if let Some(found) = object(vmo).filter(|_| !self.one_in(8)) {
-                return Op::VmoOpRange { vmo, op, offset: 0, size: found.size, buffer_size };
+        if matches!(op, ZX_VMO_OP_LOCK | ZX_VMO_OP_UNLOCK | ZX_VMO_OP_TRY_LOCK) {
+            vmo = self.lockable(model);
+            if let Some(found) = vmo_behind(model, vmo).filter(|_| !self.one_in(8)) {
+                return Op::VmoOpRange { vmo, op, offset: 0, size: model.size(found), buffer_size };
             }
         }
+        let found = vmo_behind(model, vmo);
         let mut offset = self.offset_in_vmo(model, vmo);
         let mut size = match self.rng.u32(0..8) {
             0 => 0,
             1..4 => self.rng.u64(1..4 * PAGE),
             4..7 => self.rng.u64(1..6) * PAGE,
-            _ => object(vmo).map_or(PAGE, |vmo| vmo.size.saturating_sub(offset)),
+            _ => found.map_or(PAGE, |vmo| model.size(vmo).saturating_sub(offset)),
         };
         if op == ZX_VMO_OP_COMMIT && size > 300 * PAGE {
             // So much that no machine has it, or so little that every one has. In between lies what the engine could get
             // for the room it keeps for growth.
-            let far = object(vmo).is_some_and(|vmo| !vmo.resizable) && size >= MORE_THAN_MEMORY;
+            let far = found.is_some_and(|vmo| !model.content(vmo).resizable) && size >= MORE_THAN_MEMORY;
             size = if far { MORE_THAN_MEMORY } else { 300 * PAGE };
         }
         if !self.one_in(4) {
@@ -438,6 +449,141 @@ impl Generator {
             size = size.next_multiple_of(PAGE).max(size);
         }
         Op::VmoOpRange { vmo, op, offset, size, buffer_size }
+    }
+
+    /// A handle to a VMO that can be locked, if there is one.
+    fn lockable(&mut self, model: &Model) -> zx_handle_t {
+        let any = self.handle(model, Want::Vmo);
+        if self.one_in(6) {
+            return any;
+        }
+        let suits = |id| is_vmo(model, id) && model.content(id).discardable;
+        self.any(model.handles().filter(|(_, handle)| suits(handle.object))).map_or(any, |(value, _)| value)
+    }
+
+    /// Pages of a VMO: where, and how many bytes. Most often something is there; the range may go past the end, or begin
+    /// behind it.
+    fn pages_in_vmo(&mut self, model: &Model, vmo: zx_handle_t) -> (u64, u64) {
+        let pages = vmo_behind(model, vmo).map_or(4, |vmo| model.size(vmo) / PAGE);
+        let near = pages.min(12);
+        let offset = match self.rng.u32(0..24) {
+            0..10 => 0,
+            10..18 => self.rng.u64(0..=near) * PAGE,
+            18 => pages * PAGE,
+            19 => pages * PAGE + self.rng.u64(0..3) * PAGE,
+            20 => self.offset_in_vmo(model, vmo) / PAGE * PAGE,
+            21 => 0_u64.wrapping_sub(self.rng.u64(1..10) * PAGE),
+            _ => pages.saturating_sub(self.rng.u64(1..4)) * PAGE,
+        };
+        let whole = (pages * PAGE).saturating_sub(offset);
+        let len = match self.rng.u32(0..8) {
+            0..3 if whole > 0 => whole,
+            0..5 => self.rng.u64(0..=near) * PAGE,
+            5 => whole.saturating_add(self.rng.u64(0..4) * PAGE),
+            _ => self.rng.u64(1..4) * PAGE,
+        };
+        (offset, len)
+    }
+
+    fn vmo_create_child(&mut self, model: &Model) -> Op {
+        const TYPES: [u32; 9] = [
+            ZX_VMO_CHILD_SNAPSHOT,
+            ZX_VMO_CHILD_SNAPSHOT,
+            ZX_VMO_CHILD_SNAPSHOT,
+            ZX_VMO_CHILD_SNAPSHOT_AT_LEAST_ON_WRITE,
+            ZX_VMO_CHILD_SNAPSHOT_MODIFIED,
+            ZX_VMO_CHILD_SLICE,
+            ZX_VMO_CHILD_SLICE,
+            ZX_VMO_CHILD_REFERENCE,
+            ZX_VMO_CHILD_REFERENCE,
+        ];
+        let mut vmo = self.handle(model, Want::Vmo);
+        if !self.one_in(12) {
+            // One that may have children, and through which pages are seen.
+            let rights = ZX_RIGHT_DUPLICATE | ZX_RIGHT_READ;
+            let suits = |id| is_vmo(model, id) && !model.content(id).discardable;
+            let all = model.handles().filter(|(_, h)| h.rights & rights == rights && suits(h.object));
+            vmo = self.any(all).map_or(vmo, |(value, _)| value);
+        }
+        let found = vmo_behind(model, vmo);
+        let mut options = *self.rng.choice(&TYPES).expect("nine");
+        let (mut offset, mut size) = self.pages_in_vmo(model, vmo);
+        match options {
+            ZX_VMO_CHILD_SLICE if !self.one_in(6) => {
+                // Inside.
+                let whole = found.map_or(0, |vmo| model.size(vmo));
+                offset = offset.min(whole);
+                size = size.min(whole - offset);
+            }
+            ZX_VMO_CHILD_REFERENCE => {
+                if !self.one_in(6) {
+                    (offset, size) = (0, 0);
+                }
+                let resizable = found.is_some_and(|vmo| model.content(vmo).resizable);
+                if if resizable { self.one_in(2) } else { self.one_in(8) } {
+                    options |= ZX_VMO_CHILD_RESIZABLE;
+                }
+            }
+            ZX_VMO_CHILD_SLICE => {}
+            _ => {
+                if self.one_in(2) {
+                    options |= ZX_VMO_CHILD_RESIZABLE;
+                }
+            }
+        }
+        if options & ZX_VMO_CHILD_RESIZABLE == 0 && self.one_in(5) {
+            options |= ZX_VMO_CHILD_NO_WRITE;
+        }
+        match self.rng.u32(0..40) {
+            0 => options ^= 1 << self.rng.u32(0..10),
+            1 => options |= self.rng.choice(&TYPES).expect("nine"),
+            2 => offset = offset.wrapping_add(self.rng.u64(1..PAGE)),
+            3 => size = u64::MAX - self.rng.u64(0..3 * PAGE),
+            4 => size = VMO_SIZE_MAX - self.rng.u64(0..2) * PAGE,
+            5 => options |= ZX_VMO_CHILD_NO_WRITE | ZX_VMO_CHILD_RESIZABLE,
+            6 => size = self.vmo_size(),
+            7..12 => size = size.saturating_sub(self.rng.u64(1..PAGE)),
+            _ => {}
+        }
+        Op::VmoCreateChild(CreateChild { vmo, options, offset, size, lost: self.lost() })
+    }
+
+    fn vmo_transfer_data(&mut self, model: &Model) -> Op {
+        let (mut dst, mut src) = (self.handle(model, Want::Vmo), self.handle(model, Want::Vmo));
+        if self.one_in(4) {
+            dst = src;
+        }
+        if self.one_in(20) {
+            src = self.lockable(model);
+        }
+        let (mut src_offset, mut len) = self.pages_in_vmo(model, src);
+        let (mut offset, _) = self.pages_in_vmo(model, dst);
+        if !self.one_in(6) {
+            // Inside of both.
+            let room = |vmo, offset| vmo_behind(model, vmo).map_or(0, |vmo| model.size(vmo).saturating_sub(offset));
+            len = len.min(room(src, src_offset)).min(room(dst, offset));
+        }
+        let mut options = 0;
+        match self.rng.u32(0..24) {
+            0 => options = 1 << self.rng.u32(0..32),
+            1 => offset = offset.wrapping_add(1),
+            2 => src_offset = src_offset.wrapping_add(512),
+            3 => len = len.wrapping_add(1),
+            4 => offset = src_offset,
+            _ => {}
+        }
+        Op::VmoTransferData(Transfer { dst, options, offset, len, src, src_offset })
+    }
+
+    /// Of memory that no process can have here.
+    fn vmo_of_other_memory(&mut self, model: &Model) -> Op {
+        let handle = self.handle(model, Want::Any);
+        let size = self.vmo_size();
+        if self.one_in(2) {
+            Op::VmoCreateContiguous { bti: handle, size, alignment_log2: self.rng.u32(0..80) }
+        } else {
+            Op::VmoCreatePhysical { resource: handle, paddr: self.rng.u64(..), size }
+        }
     }
 
     /// A handle to a VMAR, and the VMAR if it is one that lives.
@@ -719,6 +865,16 @@ fn mappings(model: &Model) -> impl Iterator<Item = (&Child, &Mapping)> {
         What::Mapping(mapping) => Some((child, mapping)),
         What::Vmar(_) => None,
     })
+}
+
+fn is_vmo(model: &Model, id: ObjectId) -> bool {
+    matches!(model.object(id).kind, Kind::Vmo(_))
+}
+
+/// The VMO that the handle leads to, if it is one.
+fn vmo_behind(model: &Model, handle: zx_handle_t) -> Option<ObjectId> {
+    let found = model.handles().find(|&(value, _)| value == handle)?;
+    is_vmo(model, found.1.object).then_some(found.1.object)
 }
 
 fn is_process(model: &Model, id: ObjectId) -> bool {

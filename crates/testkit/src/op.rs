@@ -27,6 +27,38 @@ pub enum Buffer {
     At(u64),
 }
 
+/// Arguments of `zx_vmo_create_child`.
+#[derive(Clone, Copy, Debug)]
+pub struct CreateChild {
+    /// The parent.
+    pub vmo: zx_handle_t,
+    /// `ZX_VMO_CHILD_` bits.
+    pub options: u32,
+    /// Bytes from the parent's start.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Whether the handle can be given out.
+    pub lost: Lost,
+}
+
+/// Arguments of `zx_vmo_transfer_data`.
+#[derive(Clone, Copy, Debug)]
+pub struct Transfer {
+    /// The VMO that pages go to.
+    pub dst: zx_handle_t,
+    /// Has to be 0.
+    pub options: u32,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+    /// The VMO that they come from.
+    pub src: zx_handle_t,
+    /// From where in it, in bytes.
+    pub src_offset: u64,
+}
+
 /// Arguments of `zx_vmar_map`.
 #[derive(Clone, Copy, Debug)]
 pub struct Map {
@@ -185,6 +217,26 @@ pub enum Op {
         size: u64,
         buffer_size: usize,
     },
+    VmoCreateChild(CreateChild),
+    VmoTransferData(Transfer),
+    VmoCreateContiguous {
+        bti: zx_handle_t,
+        size: u64,
+        alignment_log2: u32,
+    },
+    VmoCreatePhysical {
+        resource: zx_handle_t,
+        paddr: u64,
+        size: u64,
+    },
+    /// Memory is short: what may be thrown away is.
+    VmoDiscard {
+        vmo: zx_handle_t,
+    },
+    /// Memory is short: pages of zeros are given back.
+    VmoFreeZeroPages {
+        vmo: zx_handle_t,
+    },
     VmoSetCachePolicy {
         vmo: zx_handle_t,
         policy: u32,
@@ -253,6 +305,14 @@ impl Op {
             Self::VmoOpRange { op: ZX_VMO_OP_LOCK | ZX_VMO_OP_TRY_LOCK, .. } => "vmo_op_range LOCK",
             Self::VmoOpRange { op: ZX_VMO_OP_UNLOCK, .. } => "vmo_op_range UNLOCK",
             Self::VmoOpRange { .. } => "vmo_op_range, others",
+            Self::VmoCreateChild(args) if args.options & ZX_VMO_CHILD_SLICE != 0 => "vmo_create_child SLICE",
+            Self::VmoCreateChild(args) if args.options & ZX_VMO_CHILD_REFERENCE != 0 => "vmo_create_child REFERENCE",
+            Self::VmoCreateChild(_) => "vmo_create_child SNAPSHOT",
+            Self::VmoTransferData(_) => "vmo_transfer_data",
+            Self::VmoCreateContiguous { .. } => "vmo_create_contiguous",
+            Self::VmoCreatePhysical { .. } => "vmo_create_physical",
+            Self::VmoDiscard { .. } => "vmo_discard",
+            Self::VmoFreeZeroPages { .. } => "vmo_free_zero_pages",
             Self::VmoSetCachePolicy { .. } => "vmo_set_cache_policy",
             Self::VmoReplaceAsExecutable { .. } => "vmo_replace_as_executable",
             Self::VmarAllocate(_) => "vmar_allocate",
@@ -278,7 +338,7 @@ pub struct Outcome {
     pub status: Status,
     /// Handles made, in the order of the results, with the koids of their objects.
     pub made: Vec<(zx_handle_t, zx_koid_t)>,
-    /// An address, a size, signals, *actual* and *avail*; [`UNTOUCHED`] where nothing was written.
+    /// An address, a size, an amount, an answer (1 is yes), signals, *actual* and *avail*; [`UNTOUCHED`] where nothing was written.
     pub numbers: [u64; 2],
     /// What is in the buffer afterwards; it was full of [`FILLER`].
     pub bytes: Vec<u8>,

@@ -6,7 +6,7 @@ use super::{Model, ObjectId};
 use crate::PAGE;
 
 impl Model {
-    /// Where in which VMO an access with these PERM bits ends, or the status of the exception it raises.
+    /// Where in the content of which VMO an access with these PERM bits ends, or the status of the exception it raises.
     pub(super) fn reach(&self, addr: u64, perms: u32) -> Result<(ObjectId, u64), Status> {
         let page = addr / PAGE * PAGE;
         let pieces = self.pieces(self.root, &(page..page.saturating_add(PAGE)));
@@ -14,27 +14,28 @@ impl Model {
         if perms & !piece.prot[0] != 0 {
             return Err(Status::ACCESS_DENIED);
         }
-        if piece.offset >= self.vmo_of(piece.vmo).size {
+        if piece.offset >= self.size(piece.vmo) {
             return Err(Status::OUT_OF_RANGE);
         }
         if piece.ends_with_stream && piece.offset >= self.stream_end(piece.vmo) {
             return Err(Status::OUT_OF_RANGE);
         }
-        Ok((piece.vmo, piece.offset + addr % PAGE))
+        self.content(piece.vmo).present()?;
+        Ok((piece.vmo, self.start(piece.vmo) + piece.offset + addr % PAGE))
     }
 
     /// The byte at the address, unless the access faults.
     pub(super) fn load(&mut self, addr: u64) -> Option<u8> {
         let (vmo, at) = self.reach(addr, ZX_VM_PERM_READ).ok()?;
-        let pages = &mut self.vmo_mut(vmo).pages;
-        pages.commit(at, at + 1);
+        let pages = self.pages_mut(vmo);
+        pages.touch(at);
         pages.get(at).map(|page| page[(at % PAGE) as usize])
     }
 
     /// Overwrites the byte at the address, unless the access faults.
     pub(super) fn store(&mut self, addr: u64, byte: u8) -> Option<()> {
         let (vmo, at) = self.reach(addr, ZX_VM_PERM_WRITE).ok()?;
-        self.vmo_mut(vmo).pages.write(at, &[byte]);
+        self.pages_mut(vmo).write(at, &[byte]);
         Some(())
     }
 }

@@ -3,7 +3,8 @@
 use zerocopy::{FromBytes, IntoBytes};
 use zxvm_types::*;
 
-use super::{Kind, Model, ObjectId, What};
+use super::attribution::Attribution;
+use super::{Kind, Model, ObjectId, Shape, What};
 use crate::PAGE;
 use crate::op::{FILLER, Outcome};
 
@@ -106,7 +107,7 @@ impl Model {
                     return Err(Status::BAD_STATE);
                 }
                 let mut records = Vec::new();
-                self.maps(found.object, 0, &mut records);
+                self.maps(found.object, 0, MapsLayout::Bytes, got, &mut records);
                 Ok(Records::Many(records.iter().map(|record| laid_out(record, MapsLayout::Bytes)).collect()))
             }
             ZX_INFO_PROCESS_MAPS_V1 | ZX_INFO_PROCESS_MAPS_V2 | ZX_INFO_PROCESS_MAPS => {
@@ -128,39 +129,54 @@ impl Model {
                     ..Default::default()
                 };
                 let mut records = vec![space];
-                self.maps(self.root, 1, &mut records);
+                self.maps(self.root, 1, layout, got, &mut records);
                 Ok(Records::Many(records.iter().map(|record| laid_out(record, layout)).collect()))
             }
             _ => {
                 let Kind::Vmo(vmo) = &object.kind else { return Err(Status::WRONG_TYPE) };
-                let committed = vmo.pages.committed(0, vmo.size);
+                let content = self.content(found.object);
+                let figures = match vmo.shape {
+                    Shape::Created | Shape::Snapshot => self.attribution(found.object, 0, content.size),
+                    Shape::Slice { .. } | Shape::Reference => Attribution::default(),
+                };
+                let given = whole_record(got, 0);
+                let scaled = given.map(|record: zx_info_vmo_t| {
+                    (record.committed_scaled_bytes, record.committed_fractional_scaled_bytes)
+                });
+                let (scaled, fraction) = figures.scaled_as(scaled);
                 let mappings = self.mappings_of(found.object);
                 let flag = |is, flag| if is { flag } else { 0 };
                 let metadata_bytes = chosen_metadata(got);
-                if committed > 0 {
+                if figures.committed > 0 {
                     assert_ne!(metadata_bytes, Some(0), "pages without metadata");
-                } else if !vmo.pages.ever {
+                } else if !content.pages.ever && vmo.shape == Shape::Created && self.children_of(found.object) == 0 {
                     assert!(metadata_bytes.is_none_or(|bytes| bytes == 0), "metadata without pages");
                 }
                 let record = zx_info_vmo_t {
                     koid: object.koid,
                     name: vmo.name,
-                    size_bytes: vmo.size,
+                    size_bytes: self.size(found.object),
+                    parent_koid: vmo.parent.map_or(ZX_KOID_INVALID, |parent| self.object(parent).koid),
+                    num_children: self.children_of(found.object) as usize,
                     num_mappings: mappings,
                     share_count: mappings.min(1),
                     flags: ZX_INFO_VMO_TYPE_PAGED
                         | ZX_INFO_VMO_VIA_HANDLE
-                        | flag(vmo.resizable, ZX_INFO_VMO_RESIZABLE)
-                        | flag(vmo.discardable, ZX_INFO_VMO_DISCARDABLE),
-                    committed_bytes: committed,
+                        | flag(content.resizable, ZX_INFO_VMO_RESIZABLE)
+                        | flag(vmo.shape == Shape::Snapshot && vmo.parent.is_some(), ZX_INFO_VMO_IS_COW_CLONE)
+                        | flag(content.discardable, ZX_INFO_VMO_DISCARDABLE)
+                        | flag(vmo.immutable, ZX_INFO_VMO_IMMUTABLE),
+                    committed_bytes: figures.committed,
                     handle_rights: found.rights,
-                    cache_policy: vmo.cache_policy,
+                    cache_policy: content.cache_policy,
                     metadata_bytes: metadata_bytes.unwrap_or(0),
-                    populated_bytes: committed,
-                    committed_private_bytes: committed,
-                    populated_private_bytes: committed,
-                    committed_scaled_bytes: committed,
-                    populated_scaled_bytes: committed,
+                    populated_bytes: figures.committed,
+                    committed_private_bytes: figures.private,
+                    populated_private_bytes: figures.private,
+                    committed_scaled_bytes: scaled,
+                    populated_scaled_bytes: scaled,
+                    committed_fractional_scaled_bytes: fraction,
+                    populated_fractional_scaled_bytes: fraction,
                     ..Default::default()
                 };
                 let len = match topic {
@@ -175,7 +191,7 @@ impl Model {
     }
 
     /// The region and all in it, before what is in that.
-    fn maps(&self, vmar: ObjectId, depth: usize, records: &mut Vec<zx_info_maps_t>) {
+    fn maps(&self, vmar: ObjectId, depth: usize, layout: MapsLayout, got: &Outcome, records: &mut Vec<zx_info_maps_t>) {
         let region = self.vmar_of(vmar);
         records.push(zx_info_maps_t {
             name: padded(if vmar == self.root { b"root" } else { b"useralloc" }),
@@ -188,7 +204,7 @@ impl Model {
         for child in &region.children {
             let mapping = match &child.what {
                 What::Vmar(inner) => {
-                    self.maps(*inner, depth + 1, records);
+                    self.maps(*inner, depth + 1, layout, got, records);
                     continue;
                 }
                 What::Mapping(mapping) => mapping,
@@ -197,10 +213,16 @@ impl Model {
             for run in mapping.prot.chunk_by(|a, b| a == b) {
                 let len = run.len() as u64 * PAGE;
                 let vmo_offset = mapping.offset + at;
-                let vmo = self.vmo_of(mapping.vmo);
-                let committed = vmo.pages.committed(vmo_offset, vmo_offset + len) as usize;
+                let figures = self.attribution(mapping.vmo, vmo_offset, vmo_offset + len);
+                let given = if layout == MapsLayout::Bytes { whole_record(got, records.len()) } else { None };
+                let scaled = given.map(|record: zx_info_maps_t| {
+                    let mapping = record.mapping;
+                    (mapping.committed_scaled_bytes as u64, mapping.committed_fractional_scaled_bytes)
+                });
+                let (scaled, fraction) = figures.scaled_as(scaled);
+                let (committed, private) = (figures.committed as usize, figures.private as usize);
                 records.push(zx_info_maps_t {
-                    name: vmo.name,
+                    name: self.vmo_of(mapping.vmo).name,
                     base: (child.base + at) as usize,
                     size: len as usize,
                     depth: depth + 1,
@@ -211,10 +233,12 @@ impl Model {
                         vmo_offset,
                         committed_bytes: committed,
                         populated_bytes: committed,
-                        committed_private_bytes: committed,
-                        populated_private_bytes: committed,
-                        committed_scaled_bytes: committed,
-                        populated_scaled_bytes: committed,
+                        committed_private_bytes: private,
+                        populated_private_bytes: private,
+                        committed_scaled_bytes: scaled as usize,
+                        populated_scaled_bytes: scaled as usize,
+                        committed_fractional_scaled_bytes: fraction,
+                        populated_fractional_scaled_bytes: fraction,
                         ..Default::default()
                     },
                     ..Default::default()
@@ -228,6 +252,13 @@ impl Model {
 /// The record that the engine gave, as far as it did.
 fn chosen(got: &Outcome) -> zx_info_handle_basic_t {
     zx_info_handle_basic_t::read_from_prefix(&got.bytes).map(|(record, _)| record).unwrap_or_default()
+}
+
+/// The record at `index` of those that the engine gave, if it is there whole.
+fn whole_record<T: FromBytes>(got: &Outcome, index: usize) -> Option<T> {
+    let bytes = got.bytes.get(index * size_of::<T>()..)?;
+    let given = got.status == Status::OK && (index as u64) < got.numbers[0];
+    T::read_from_prefix(bytes).ok().filter(|_| given).map(|(record, _)| record)
 }
 
 fn chosen_metadata(got: &Outcome) -> Option<u64> {

@@ -2,12 +2,16 @@
 //!
 //! 1. Every call is a function from the arguments to a status and effects, its checks in the order of the
 //!    specification, one a line.
-//! 2. A page of a VMO is committed exactly if it has an entry in [`Pages`].
-//! 3. A VMO is there while a handle or a mapping leads to it, a VMAR while it is alive or a handle leads to it, the
-//!    others while a handle leads to them.
+//! 2. A page of a VMO is committed exactly if its content has an entry for it in [`Pages`].
+//! 3. A VMO is there while a handle or a mapping leads to it, a content while a VMO shows it, a VMAR while it is alive or
+//!    a handle leads to it, the others while a handle leads to them.
 //! 4. A call that fails changes nothing here, but for what the specification says it does.
 
 mod access;
+mod attribution;
+mod child;
+mod content;
+mod discard;
 mod handle;
 mod info;
 mod object;
@@ -15,15 +19,17 @@ mod op_range;
 mod pages;
 mod place;
 mod protect;
+mod transfer;
 mod unmap;
 mod vmar;
 mod vmo;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use pages::Pages;
+pub use content::{Content, ContentId};
+pub use pages::{Frame, Pages};
 pub use vmar::{Child, Mapping, Vmar, What};
-pub use vmo::Vmo;
+pub use vmo::{Shape, Vmo};
 use zxvm_types::*;
 
 use crate::op::{Lost, Op, Outcome};
@@ -74,9 +80,10 @@ pub enum Kind {
 }
 
 /// All that the calls act on.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Model {
     objects: BTreeMap<ObjectId, Object>,
+    contents: BTreeMap<ContentId, Content>,
     handles: BTreeMap<zx_handle_t, Handle>,
     next: u64,
     root: ObjectId,
@@ -107,6 +114,7 @@ impl Model {
     pub fn new(birth: Birth) -> Self {
         let mut model = Self {
             objects: BTreeMap::new(),
+            contents: BTreeMap::new(),
             handles: BTreeMap::new(),
             next: 0,
             root: ObjectId(0),
@@ -165,13 +173,21 @@ impl Model {
             Op::VmoWrite { vmo, buffer, fill, offset, len } => {
                 Outcome::of(self.vmo_write(vmo, buffer, fill, offset, len))
             }
-            Op::VmoGetSize { vmo } => number(self.vmo(vmo, 0).map(|(id, _)| self.vmo_of(id).size)),
+            Op::VmoGetSize { vmo } => number(self.vmo(vmo, 0).map(|(id, _)| self.size(id))),
             Op::VmoSetSize { vmo, size } => Outcome::of(self.vmo_set_size(vmo, size)),
-            Op::VmoGetStreamSize { vmo } => number(self.vmo(vmo, 0).map(|(id, _)| self.vmo_of(id).stream_size)),
+            Op::VmoGetStreamSize { vmo } => number(self.vmo(vmo, 0).map(|(id, _)| self.stream_size(id))),
             Op::VmoSetStreamSize { vmo, size } => Outcome::of(self.vmo_set_stream_size(vmo, size)),
             Op::VmoOpRange { vmo, op, offset, size, buffer_size } => {
                 self.vmo_op_range(vmo, op, offset, size, buffer_size)
             }
+            Op::VmoCreateChild(args) => made(self.vmo_create_child(args, got)),
+            Op::VmoTransferData(args) => Outcome::of(self.vmo_transfer_data(args)),
+            Op::VmoCreateContiguous { bti, size, alignment_log2 } => {
+                Outcome::of(self.vmo_create_contiguous(bti, size, alignment_log2))
+            }
+            Op::VmoCreatePhysical { resource, .. } => Outcome::of(self.vmo_create_physical(resource)),
+            Op::VmoDiscard { vmo } => number(self.vmo_discard(vmo).map(u64::from)),
+            Op::VmoFreeZeroPages { vmo } => number(self.vmo_free_zero_pages(vmo)),
             Op::VmoSetCachePolicy { vmo, policy } => Outcome::of(self.vmo_set_cache_policy(vmo, policy)),
             Op::VmoReplaceAsExecutable { vmo, vmex, lost } => {
                 made(self.vmo_replace_as_executable(vmo, vmex, lost, got))
@@ -207,7 +223,8 @@ impl Model {
 
     /// Takes over that the page at `offset` was committed by a call that then failed.
     pub fn adopt_commit(&mut self, vmo: ObjectId, offset: u64) {
-        self.vmo_mut(vmo).pages.commit(offset, offset + 1);
+        let at = self.start(vmo) + offset;
+        self.pages_mut(vmo).commit(at, at + 1);
     }
 
     /// The object, which is there.
@@ -224,6 +241,13 @@ impl Model {
         let id = ObjectId(self.next);
         self.next += 1;
         self.objects.insert(id, Object { koid: ZX_KOID_INVALID, signals, kind });
+        id
+    }
+
+    fn add_content(&mut self, content: Content) -> ContentId {
+        let id = ContentId(self.next);
+        self.next += 1;
+        self.contents.insert(id, content);
         id
     }
 
@@ -339,11 +363,18 @@ impl Model {
         }
         let gone: Vec<_> = self.objects.keys().copied().filter(|id| !used.contains(id)).collect();
         for id in gone {
-            let object = self.objects.remove(&id).expect("it was just found");
-            let Kind::Eventpair(peer) = object.kind else { continue };
-            if let Some(peer) = self.objects.get_mut(&peer) {
-                peer.signals |= ZX_EVENTPAIR_PEER_CLOSED;
+            match self.objects.remove(&id).expect("it was just found").kind {
+                Kind::Vmo(vmo) => self.rehome(id, vmo.parent),
+                Kind::Eventpair(peer) => {
+                    if let Some(peer) = self.objects.get_mut(&peer) {
+                        peer.signals |= ZX_EVENTPAIR_PEER_CLOSED;
+                    }
+                }
+                Kind::Process(..) | Kind::Vmar(_) | Kind::Event => {}
             }
         }
+        let shown: BTreeSet<_> = self.vmos().map(|(_, vmo)| vmo.content).collect();
+        self.contents.retain(|id, _| shown.contains(id));
+        self.signal_zero_children();
     }
 }

@@ -95,7 +95,7 @@ impl Model {
             (ZX_PROP_NAME, Kind::Vmo(vmo)) => &vmo.name,
             (ZX_PROP_NAME, Kind::Process(name, _)) => name,
             (ZX_PROP_VMO_CONTENT_SIZE, _) if len < 8 => return Err(Status::BUFFER_TOO_SMALL),
-            (ZX_PROP_VMO_CONTENT_SIZE, Kind::Vmo(vmo)) => &vmo.stream_size.to_ne_bytes(),
+            (ZX_PROP_VMO_CONTENT_SIZE, Kind::Vmo(_)) => &self.stream_size(found.object).to_ne_bytes(),
             (ZX_PROP_NAME | ZX_PROP_VMO_CONTENT_SIZE, _) => return Err(Status::WRONG_TYPE),
             (_, _) => return Err(Status::NOT_SUPPORTED),
         };
@@ -132,10 +132,11 @@ impl Model {
                     return Err(Status::ACCESS_DENIED);
                 }
                 let size = value.first_chunk().copied().map(u64::from_ne_bytes).ok_or(Status::BUFFER_TOO_SMALL)?;
-                let Kind::Vmo(vmo) = kind else { return Err(Status::WRONG_TYPE) };
-                vmo.stream_size = size;
-                if size < vmo.size {
-                    vmo.pages.zero(size, vmo.size);
+                let Kind::Vmo(_) = kind else { return Err(Status::WRONG_TYPE) };
+                self.set_stream_size(found.object, size);
+                let whole = self.size(found.object);
+                if size < whole {
+                    self.make_zero(found.object, size, whole);
                 }
                 Ok(())
             }

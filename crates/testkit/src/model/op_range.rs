@@ -100,12 +100,11 @@ impl Model {
             if can & !piece.can != 0 {
                 return Err(Status::ACCESS_DENIED);
             }
-            let vmo = self.vmo_mut(piece.vmo);
             match op {
-                ZX_VMAR_OP_COMMIT => vmo.commit(piece.offset, piece.len)?,
-                ZX_VMAR_OP_DECOMMIT => vmo.decommit(piece.offset, piece.len)?,
-                ZX_VMAR_OP_ZERO => vmo.zero(piece.offset, piece.len)?,
-                ZX_VMAR_OP_PREFETCH => vmo.prefetch(piece.offset, piece.len)?,
+                ZX_VMAR_OP_COMMIT => self.commit(piece.vmo, piece.offset, piece.len)?,
+                ZX_VMAR_OP_DECOMMIT => self.decommit(piece.vmo, piece.offset, piece.len)?,
+                ZX_VMAR_OP_ZERO => self.zero(piece.vmo, piece.offset, piece.len)?,
+                ZX_VMAR_OP_PREFETCH => self.in_range(piece.vmo, piece.offset, piece.len)?,
                 _ => {}
             }
             reached += piece.len;
@@ -118,19 +117,22 @@ impl Model {
 
     /// The first offset that a mapping which ends with the stream does not show, if the VMO reaches so far.
     pub(super) fn stream_end(&self, vmo: ObjectId) -> u64 {
-        pages_up(self.vmo_of(vmo).stream_size).unwrap_or(u64::MAX)
+        pages_up(self.stream_size(vmo)).unwrap_or(u64::MAX)
     }
 
     /// Addresses of the pages in the range that have to have a page-table entry after an operation that makes them:
-    /// those that are committed and allow an access.
+    /// those that are committed and allow an access. A page that a store would have to copy first may go without.
     pub fn entered(&self, range: &Range<u64>) -> Vec<u64> {
         let mut pages = Vec::new();
         for piece in self.pieces(self.root, range) {
             for (index, &prot) in piece.prot.iter().enumerate() {
                 let at = index as u64 * PAGE;
-                let vmo = self.vmo_of(piece.vmo);
-                let shown = !piece.ends_with_stream || piece.offset + at < self.stream_end(piece.vmo);
-                if prot != 0 && shown && vmo.pages.get(piece.offset + at).is_some() {
+                let offset = piece.offset + at;
+                let shown =
+                    offset < self.size(piece.vmo) && (!piece.ends_with_stream || offset < self.stream_end(piece.vmo));
+                let holders = self.content(piece.vmo).pages.holders(self.start(piece.vmo) + offset);
+                let shared = holders > 1 && prot & ZX_VM_PERM_WRITE != 0;
+                if prot != 0 && shown && holders > 0 && !shared {
                     pages.push(piece.addr + at);
                 }
             }

@@ -246,10 +246,10 @@ impl Model {
             return Err(Status::INVALID_ARGS);
         }
         check_form(options)?;
-        if has(ZX_VM_REQUIRE_NON_RESIZABLE) && self.vmo_of(vmo).resizable {
+        if has(ZX_VM_REQUIRE_NON_RESIZABLE) && self.content(vmo).resizable {
             return Err(Status::NOT_SUPPORTED);
         }
-        if self.vmo_of(vmo).discardable && !has(ZX_VM_ALLOW_FAULTS) {
+        if self.content(vmo).discardable && !has(ZX_VM_ALLOW_FAULTS) {
             return Err(Status::NOT_SUPPORTED);
         }
         if has(ZX_VM_COMPACT | ZX_VM_CAN_MAP_SPECIFIC) {
