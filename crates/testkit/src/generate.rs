@@ -63,7 +63,7 @@ impl Generator {
         if children(model).count() > CHILDREN_MAX && self.one_in(2) {
             return self.clear_away(model);
         }
-        match self.rng.u32(0..190) {
+        match self.rng.u32(0..212) {
             0..5 => {
                 let handle = self.disposable(model);
                 self.close(handle)
@@ -118,7 +118,7 @@ impl Generator {
                 let vmo = self.handle(model, Want::Vmo);
                 Op::VmoSetStreamSize { vmo, size: self.offset_in_vmo(model, vmo) }
             }
-            69..78 => self.vmo_op_range(model),
+            69..78 | 205..212 => self.vmo_op_range(model),
             78..80 => {
                 let policy = if self.one_in(6) { self.rng.u32(..8) } else { self.rng.u32(..2) };
                 Op::VmoSetCachePolicy { vmo: self.handle(model, Want::Vmo), policy }
@@ -139,9 +139,10 @@ impl Generator {
             142..164 => self.vmo_create_child(model),
             164..168 => self.vmo_transfer_data(model),
             168..170 => self.vmo_of_other_memory(model),
-            170..173 => Op::VmoDiscard { vmo: self.lockable(model) },
-            173..175 => Op::VmoFreeZeroPages { vmo: self.handle(model, Want::Vmo) },
-            175..181 => Op::Load { addr: self.touched(model) },
+            170..173 => Op::VmoDiscard { vmo: self.discardable_now(model) },
+            173..175 => Op::VmoFreeZeroPages { vmo: self.full(model) },
+            175..187 => self.vmo_write(model),
+            187..193 => Op::Load { addr: self.touched(model) },
             _ => Op::Store { addr: self.touched(model), byte: self.rng.u8(..) },
         }
     }
@@ -329,7 +330,7 @@ impl Generator {
         if self.one_in(2) {
             options |= ZX_VMO_RESIZABLE;
         }
-        if self.one_in(5) {
+        if self.one_in(4) {
             options |= ZX_VMO_DISCARDABLE;
         }
         if self.one_in(10) {
@@ -362,8 +363,8 @@ impl Generator {
     fn transfer_len(&mut self) -> usize {
         match self.rng.u32(0..10) {
             0 => 0,
-            1..6 => self.rng.usize(1..64),
-            6..9 => self.rng.usize(1..3 * PAGE as usize),
+            1..4 => self.rng.usize(1..64),
+            4..7 => self.rng.usize(1..3 * PAGE as usize),
             _ => PAGE as usize * self.rng.usize(1..8),
         }
     }
@@ -401,8 +402,13 @@ impl Generator {
     }
 
     fn vmo_write(&mut self, model: &Model) -> Op {
-        let vmo = self.handle(model, Want::Vmo);
+        let vmo = self.full(model);
         let (offset, mut len) = (self.offset_in_vmo(model, vmo), self.transfer_len());
+        if !self.one_in(4) {
+            // Inside.
+            let left = vmo_behind(model, vmo).map_or(0, |vmo| model.size(vmo).saturating_sub(offset));
+            len = len.min(left as usize);
+        }
         // What a write that fails half way has committed is asked of a VMO that answers for the pages.
         let known = |vmo| match vmo_behind(model, vmo) {
             Some(vmo) => {
@@ -415,12 +421,13 @@ impl Generator {
     }
 
     fn vmo_op_range(&mut self, model: &Model) -> Op {
-        let mut vmo = self.handle(model, Want::Vmo);
+        const LOCKS: [u32; 4] = [ZX_VMO_OP_LOCK, ZX_VMO_OP_UNLOCK, ZX_VMO_OP_UNLOCK, ZX_VMO_OP_TRY_LOCK];
+        let mut vmo = self.full(model);
         let op = match self.rng.u32(0..24) {
-            0..4 => ZX_VMO_OP_COMMIT,
-            4..8 => ZX_VMO_OP_DECOMMIT,
-            8..12 => ZX_VMO_OP_ZERO,
-            12..18 => *self.rng.choice(&[ZX_VMO_OP_LOCK, ZX_VMO_OP_UNLOCK, ZX_VMO_OP_TRY_LOCK]).expect("three"),
+            0..5 => ZX_VMO_OP_COMMIT,
+            5..9 => ZX_VMO_OP_DECOMMIT,
+            9..13 => ZX_VMO_OP_ZERO,
+            13..20 => *self.rng.choice(&LOCKS).expect("four"),
             _ => self.rng.u32(0..16),
         };
         let buffer_size = *self.rng.choice(&[0, 31, 32, 32, 32, 40]).expect("six");
@@ -429,6 +436,9 @@ impl Generator {
             if let Some(found) = vmo_behind(model, vmo).filter(|_| !self.one_in(8)) {
                 return Op::VmoOpRange { vmo, op, offset: 0, size: model.size(found), buffer_size };
             }
+        }
+        if self.one_in(10) {
+            vmo = self.lockable(model);
         }
         let found = vmo_behind(model, vmo);
         let mut offset = self.offset_in_vmo(model, vmo);
@@ -458,6 +468,40 @@ impl Generator {
             return any;
         }
         let suits = |id| is_vmo(model, id) && model.content(id).discardable;
+        self.any(model.handles().filter(|(_, handle)| suits(handle.object))).map_or(any, |(value, _)| value)
+    }
+
+    /// A handle to a VMO that would be discarded, if there is one.
+    fn discardable_now(&mut self, model: &Model) -> zx_handle_t {
+        let any = self.lockable(model);
+        let suits = |id| {
+            is_vmo(model, id) && {
+                let content = model.content(id);
+                content.discardable && content.locked_once && content.locks == 0 && !content.discarded
+            }
+        };
+        let all = model.handles().filter(|(_, handle)| suits(handle.object));
+        if self.one_in(2) { self.any(all).map_or(any, |(value, _)| value) } else { any }
+    }
+
+    /// A handle to a VMO, most often one that has pages, often one that shares them, at times one that has lost them.
+    fn full(&mut self, model: &Model) -> zx_handle_t {
+        let any = self.handle(model, Want::Vmo);
+        if vmo_behind(model, any).is_none() && self.one_in(2) {
+            return any;
+        }
+        let wish = self.rng.u32(0..24);
+        let suits = |id| {
+            is_vmo(model, id) && {
+                let figures = model.attribution(id, 0, u64::MAX);
+                match wish {
+                    0..3 => model.content(id).discarded,
+                    3..10 => figures.committed > 0,
+                    10..20 => figures.private < figures.committed,
+                    _ => true,
+                }
+            }
+        };
         self.any(model.handles().filter(|(_, handle)| suits(handle.object))).map_or(any, |(value, _)| value)
     }
 
@@ -497,9 +541,9 @@ impl Generator {
             ZX_VMO_CHILD_REFERENCE,
             ZX_VMO_CHILD_REFERENCE,
         ];
-        let mut vmo = self.handle(model, Want::Vmo);
-        if !self.one_in(12) {
-            // One that may have children, and through which pages are seen.
+        let mut vmo = self.full(model);
+        if vmo_behind(model, vmo).is_none_or(|vmo| model.content(vmo).discardable) && !self.one_in(4) {
+            // One that may have children.
             let rights = ZX_RIGHT_DUPLICATE | ZX_RIGHT_READ;
             let suits = |id| is_vmo(model, id) && !model.content(id).discardable;
             let all = model.handles().filter(|(_, h)| h.rights & rights == rights && suits(h.object));
@@ -549,7 +593,7 @@ impl Generator {
     }
 
     fn vmo_transfer_data(&mut self, model: &Model) -> Op {
-        let (mut dst, mut src) = (self.handle(model, Want::Vmo), self.handle(model, Want::Vmo));
+        let (mut dst, mut src) = (self.full(model), self.full(model));
         if self.one_in(4) {
             dst = src;
         }
@@ -698,7 +742,7 @@ impl Generator {
 
     fn vmar_map(&mut self, model: &Model) -> Op {
         let (vmar, region) = self.region(model);
-        let vmo = self.handle(model, Want::Vmo);
+        let vmo = if self.one_in(2) { self.full(model) } else { self.handle(model, Want::Vmo) };
         let mut vmo_offset = match self.rng.u32(0..3) {
             0 => 0,
             _ => self.offset_in_vmo(model, vmo) / PAGE * PAGE,
@@ -835,7 +879,12 @@ impl Generator {
     fn touched(&mut self, model: &Model) -> u64 {
         let root = model.vmar_of(model.root());
         match self.any(mappings(model)) {
-            Some((child, _)) if !self.one_in(8) => child.base + self.rng.u64(0..child.len),
+            Some((child, mapping)) if !self.one_in(8) => {
+                // Most often where the mapping has something to show.
+                let shown = model.size(mapping.vmo).saturating_sub(mapping.offset).min(child.len);
+                let len = if shown > 0 && !self.one_in(4) { shown } else { child.len };
+                child.base + self.rng.u64(0..len)
+            }
             Some(_) | None => root.base + self.rng.u64(0..root.len.min(CROWD)),
         }
     }

@@ -11,6 +11,7 @@
 #[allow(unsafe_code)]
 pub mod cpu;
 pub mod engine;
+pub mod family;
 pub mod generate;
 pub mod model;
 pub mod op;

@@ -84,9 +84,7 @@ pub type Tally = BTreeMap<(&'static str, Status), u64>;
 /// # Panics
 /// Where engine and model differ.
 pub fn run(kernel: &Kernel, cpu: &dyn Cpu, seed: u64, steps: u64) -> Tally {
-    // Some buffers are not there.
-    install_fault_recovery();
-    let mut pair = Pair { kernel, cpu, model: Model::new(engine::birth(kernel)) };
+    let mut pair = Pair::new(kernel, cpu);
     let mut generator = Generator::new(seed, cpu.is_real());
     let mut tally = Tally::new();
     let mut story = Story { seed, step: 0, past: VecDeque::new(), now: None };
@@ -97,7 +95,10 @@ pub fn run(kernel: &Kernel, cpu: &dyn Cpu, seed: u64, steps: u64) -> Tally {
         let outcome = pair.step(&op);
         kernel.audit();
         pair.settle(&op, outcome.status);
-        pair.compare_memory(step);
+        // Asking Linux takes longer than most steps.
+        if !cpu.is_real() || step.is_multiple_of(16) {
+            pair.compare_memory();
+        }
         pair.compare_entries(&op, &outcome);
         match step % 16 {
             15 => pair.compare_all(),
@@ -116,14 +117,31 @@ pub fn run(kernel: &Kernel, cpu: &dyn Cpu, seed: u64, steps: u64) -> Tally {
 }
 
 /// Engine and model.
-struct Pair<'a> {
+#[derive(Debug)]
+pub struct Pair<'a> {
     kernel: &'a Kernel,
     cpu: &'a dyn Cpu,
     model: Model,
 }
 
-impl Pair<'_> {
-    fn step(&mut self, op: &Op) -> Outcome {
+impl<'a> Pair<'a> {
+    /// A fresh engine with a model of its own.
+    pub fn new(kernel: &'a Kernel, cpu: &'a dyn Cpu) -> Self {
+        // Some buffers are not there.
+        install_fault_recovery();
+        Self { kernel, cpu, model: Model::new(engine::birth(kernel)) }
+    }
+
+    /// The model, as it is now.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Does the step on both sides.
+    ///
+    /// # Panics
+    /// Where the outcomes differ.
+    pub fn step(&mut self, op: &Op) -> Outcome {
         let got = engine::apply(self.kernel, self.cpu, op);
         let expected = self.model.apply(op, &got);
         if got != expected {
@@ -197,11 +215,11 @@ impl Pair<'_> {
     }
 
     /// Not a page of memory more than the contents need, nor less.
-    fn compare_memory(&self, step: u64) {
-        // Asking Linux takes longer than most steps.
-        if !self.cpu.is_real() || step.is_multiple_of(16) {
-            assert_eq!(self.cpu.memory_pages(), self.model.frames(), "pages of memory in use");
-        }
+    ///
+    /// # Panics
+    /// If it is not so.
+    pub fn compare_memory(&self) {
+        assert_eq!(self.cpu.memory_pages(), self.model.frames(), "pages of memory in use");
     }
 
     fn compare_some(&mut self, step: u64) {
@@ -211,7 +229,11 @@ impl Pair<'_> {
         }
     }
 
-    fn compare_all(&mut self) {
+    /// Every VMO, and the whole address space.
+    ///
+    /// # Panics
+    /// Where they differ.
+    pub fn compare_all(&mut self) {
         for (id, handle) in self.vmos() {
             self.compare_vmo(id, handle);
         }
@@ -264,7 +286,11 @@ impl Pair<'_> {
         }
     }
 
-    fn close_all(&mut self) {
+    /// Closes and unmaps everything, and looks that nothing is left.
+    ///
+    /// # Panics
+    /// If something is.
+    pub fn close_all(&mut self) {
         let root = self.model.vmar_of(self.model.root());
         self.step(&Op::VmarUnmap { vmar: self.kernel.vmar_root_self(), addr: root.base, len: root.len });
         let born = self.model.born();

@@ -108,6 +108,29 @@ impl Bench {
         vmo
     }
 
+    /// A child that shows `pages` of `vmo` from its page `from` on.
+    fn child(&self, vmo: zx_handle_t, options: u32, from: usize, pages: usize) -> zx_handle_t {
+        let mut child = ZX_HANDLE_INVALID;
+        self.try_child(vmo, options, from, pages, &mut child).unwrap();
+        self.keep(child)
+    }
+
+    fn try_child(
+        &self,
+        vmo: zx_handle_t,
+        options: u32,
+        from: usize,
+        pages: usize,
+        out: &mut zx_handle_t,
+    ) -> Result<(), Status> {
+        self.kernel.vmo_create_child(vmo, options, (from * PAGE) as u64, (pages * PAGE) as u64, out)
+    }
+
+    fn transfer(&self, dst: zx_handle_t, at: usize, pages: usize, src: zx_handle_t, from: usize) -> Result<(), Status> {
+        let [at, len, from] = [at, pages, from].map(|pages| (pages * PAGE) as u64);
+        self.kernel.vmo_transfer_data(dst, 0, at, len, src, from)
+    }
+
     fn write(&self, vmo: zx_handle_t, offset: usize, bytes: &[u8]) -> Result<(), Status> {
         self.kernel.vmo_write(vmo, UserRef::from(bytes), offset as u64)
     }
@@ -421,6 +444,8 @@ fn without_pages(sight: &Sight) -> Sight {
             populated_private_bytes: 0,
             committed_scaled_bytes: 0,
             populated_scaled_bytes: 0,
+            committed_fractional_scaled_bytes: 0,
+            populated_fractional_scaled_bytes: 0,
             ..*info
         };
     }
@@ -453,6 +478,28 @@ fn crowded(bench: &Bench) -> [zx_handle_t; 4] {
     bench.map(child, RW, 2, third, 1, 4);
     bench.map(child, R, 6, first, 2, 3);
     [first, second, third, child]
+}
+
+/// A VMO of eight pages, a snapshot of the last four and of four that are not there, and a snapshot of that one; each has
+/// parted from the others in a page of its own, and pages are left that two or three of them share. A slice shows three pages
+/// of the first one. All are mapped: the parent at page 0 of the root VMAR, once more at 10 without leave to write, the
+/// child at 20, the grandchild at 30 and the slice at 40.
+fn family(bench: &Bench) -> [zx_handle_t; 4] {
+    let root = bench.root();
+    let parent = bench.vmo(8, 0);
+    bench.write(parent, 0, &[1; 7 * PAGE]).unwrap();
+    bench.map(root, RW, 0, parent, 0, 8);
+    bench.map(root, R, 10, parent, 2, 4);
+    let child = bench.child(parent, ZX_VMO_CHILD_SNAPSHOT | ZX_VMO_CHILD_RESIZABLE, 4, 8);
+    bench.map(root, RW | ZX_VM_ALLOW_FAULTS, 20, child, 0, 8);
+    bench.write(child, PAGE, &[2; 10]).unwrap();
+    let grandchild = bench.child(child, ZX_VMO_CHILD_SNAPSHOT, 0, 4);
+    bench.map(root, RW, 30, grandchild, 0, 4);
+    bench.write(grandchild, 0, &[3; 10]).unwrap();
+    bench.write(parent, 6 * PAGE, &[4; 10]).unwrap();
+    let slice = bench.child(parent, ZX_VMO_CHILD_SLICE, 3, 3);
+    bench.map(root, RW, 40, slice, 0, 3);
+    [parent, child, grandchild, slice]
 }
 
 macro_rules! cases {
@@ -551,6 +598,126 @@ cases! {
     vmo_set_cache_policy: Never, |b| [b.striped(4, 0)], |b, [vmo]| {
         b.kernel.vmo_set_cache_policy(vmo, ZX_CACHE_POLICY_UNCACHED)
     };
+    vmo_create_child_snapshot: Never, crowded, |b, [first, ..]| {
+        b.making(|out| b.try_child(first, ZX_VMO_CHILD_SNAPSHOT, 0, 8, out))
+    };
+    vmo_create_child_snapshot_of_the_middle: Never, crowded, |b, [first, ..]| {
+        b.making(|out| b.try_child(first, ZX_VMO_CHILD_SNAPSHOT, 2, 3, out))
+    };
+    vmo_create_child_snapshot_of_a_resizable_one: Never, crowded, |b, [_, _, third, _]| {
+        b.making(|out| b.try_child(third, ZX_VMO_CHILD_SNAPSHOT | ZX_VMO_CHILD_RESIZABLE, 1, 20, out))
+    };
+    vmo_create_child_snapshot_of_nothing: Never, crowded, |b, [first, ..]| {
+        b.making(|out| b.try_child(first, ZX_VMO_CHILD_SNAPSHOT, 9, 0, out))
+    };
+    vmo_create_child_snapshot_of_what_is_far_out: Never, |b| {
+        let vmo = b.vmo(0, ZX_VMO_UNBOUNDED);
+        b.write(vmo, (1 << 41) - PAGE, &[7; 2 * PAGE]).unwrap();
+        b.map(b.root(), RW, 0, vmo, ((1 << 41) - 4 * PAGE) / PAGE, 8);
+        [vmo]
+    }, |b, [vmo]| b.making(|out| b.try_child(vmo, ZX_VMO_CHILD_SNAPSHOT, 1, 1 << 40, out));
+    vmo_create_child_snapshot_again: Never, family, |b, [parent, ..]| {
+        b.making(|out| b.try_child(parent, ZX_VMO_CHILD_SNAPSHOT, 0, 8, out))
+    };
+    vmo_create_child_snapshot_of_a_child: Never, family, |b, [_, child, ..]| {
+        b.making(|out| b.try_child(child, ZX_VMO_CHILD_SNAPSHOT | ZX_VMO_CHILD_NO_WRITE, 1, 8, out))
+    };
+    vmo_create_child_slice: Never, family, |b, [parent, ..]| {
+        b.making(|out| b.try_child(parent, ZX_VMO_CHILD_SLICE, 1, 4, out))
+    };
+    vmo_create_child_reference: Never, family, |b, [_, child, ..]| {
+        b.making(|out| b.try_child(child, ZX_VMO_CHILD_REFERENCE, 0, 0, out))
+    };
+    handle_close_of_a_parent: Never, family, |b, [parent, ..]| b.kernel.handle_close(parent);
+    handle_close_of_a_child: Never, |b| {
+        let all = family(b);
+        b.unmap(b.root(), 20, 8).unwrap();
+        all
+    }, |b, [_, child, ..]| b.kernel.handle_close(child);
+    handle_close_of_a_family: Never, |b| {
+        let all = family(b);
+        b.unmap(b.root(), 0, 60).unwrap();
+        all
+    }, |b, all| b.kernel.handle_close_many(&all);
+    family_object_get_info: Never, family, |b, [parent, child, ..]| {
+        record::<zx_info_vmo_t>(&b.kernel, parent, ZX_INFO_VMO)?;
+        record::<zx_info_vmo_t>(&b.kernel, child, ZX_INFO_VMO)?;
+        records::<zx_info_maps_t>(&b.kernel, b.root(), ZX_INFO_VMAR_MAPS).map(drop)
+    };
+    family_vmo_read: Never, family, |b, [_, child, ..]| {
+        b.kernel.vmo_read(child, UserSlice::from(&mut [0; 8 * PAGE][..]), 0)
+    };
+    family_vmo_write: Pages, family, |b, [parent, ..]| b.write(parent, 0, &[7; 8 * PAGE]);
+    family_vmo_write_to_a_child: Pages, family, |b, [_, child, ..]| b.write(child, 10, &[7; 7 * PAGE]);
+    family_vmo_write_to_a_slice: Pages, family, |b, [.., slice]| b.write(slice, PAGE, &[7; 2 * PAGE]);
+    family_store: Never, family, |b, _| b.sim.store(b.at(4) as u64, 7).map_err(|_| Status::NO_MEMORY);
+    family_store_to_a_child: Never, family, |b, _| b.sim.store(b.at(22) as u64, 7).map_err(|_| Status::NO_MEMORY);
+    family_store_through_a_slice: Never, family, |b, _| b.sim.store(b.at(41) as u64, 7).map_err(|_| Status::NO_MEMORY);
+    family_vmo_commit: Pages, family, |b, [_, child, ..]| b.vmo_op(child, ZX_VMO_OP_COMMIT, 0, 8 * PAGE);
+    family_vmo_zero: Pages, family, |b, [parent, ..]| b.vmo_op(parent, ZX_VMO_OP_ZERO, 4 * PAGE + 10, 2 * PAGE);
+    family_vmo_zero_of_a_child: Pages, family, |b, [_, child, ..]| b.vmo_op(child, ZX_VMO_OP_ZERO, 10, 3 * PAGE);
+    family_vmo_set_size_smaller: Never, family, |b, [_, child, ..]| {
+        b.kernel.vmo_set_size(child, 2 * PAGE as u64 + 10)
+    };
+    family_vmo_set_size_larger: Never, family, |b, [_, child, ..]| b.kernel.vmo_set_size(child, 1 << 41);
+    family_vmo_set_stream_size: Pages, family, |b, [_, child, ..]| {
+        b.kernel.vmo_set_stream_size(child, 2 * PAGE as u64 + 10)
+    };
+    vmo_transfer_data: Never, |b| [b.striped(6, 0), b.striped(6, 0)], |b, [dst, src]| b.transfer(dst, 1, 4, src, 0);
+    vmo_transfer_data_within_one: Never, |b| [b.striped(8, 0)], |b, [vmo]| b.transfer(vmo, 1, 6, vmo, 0);
+    family_vmo_transfer_data_out: Never, |b| {
+        let [_, child, ..] = family(b);
+        [b.striped(6, 0), child]
+    }, |b, [dst, child]| b.transfer(dst, 0, 4, child, 0);
+    family_vmo_transfer_data_in: Never, |b| {
+        let [parent, ..] = family(b);
+        [b.striped(6, 0), parent]
+    }, |b, [src, parent]| b.transfer(parent, 3, 4, src, 1);
+    family_vmo_transfer_data_among_relatives: Never, family, |b, [parent, child, ..]| {
+        b.transfer(parent, 3, 4, child, 0)
+    };
+    vmo_discard: Pages, |b| {
+        let vmo = b.striped(4, ZX_VMO_DISCARDABLE);
+        b.map(b.root(), RW | ZX_VM_ALLOW_FAULTS, 0, vmo, 0, 4);
+        b.vmo_op(vmo, ZX_VMO_OP_LOCK, 0, 4 * PAGE).unwrap();
+        b.vmo_op(vmo, ZX_VMO_OP_UNLOCK, 0, 4 * PAGE).unwrap();
+        [vmo]
+    }, |b, [vmo]| b.kernel.vmo_discard(vmo).map(drop);
+    vmo_lock_of_what_was_discarded: Never, |b| {
+        let vmo = b.striped(4, ZX_VMO_DISCARDABLE);
+        b.map(b.root(), RW | ZX_VM_ALLOW_FAULTS, 0, vmo, 0, 4);
+        b.vmo_op(vmo, ZX_VMO_OP_LOCK, 0, 4 * PAGE).unwrap();
+        b.vmo_op(vmo, ZX_VMO_OP_UNLOCK, 0, 4 * PAGE).unwrap();
+        assert!(b.kernel.vmo_discard(vmo).unwrap());
+        [vmo]
+    }, |b, [vmo]| b.vmo_op(vmo, ZX_VMO_OP_LOCK, 0, 4 * PAGE);
+    vmo_free_zero_pages: Pages, |b| {
+        let vmo = b.striped(8, 0);
+        b.vmo_op(vmo, ZX_VMO_OP_COMMIT, 0, 8 * PAGE).unwrap();
+        b.map(b.root(), RW, 0, vmo, 0, 8);
+        [vmo]
+    }, |b, [vmo]| b.kernel.vmo_free_zero_pages(vmo).map(drop);
+    family_vmo_free_zero_pages: Pages, |b| {
+        let [parent, child, grandchild, slice] = family(b);
+        b.vmo_op(child, ZX_VMO_OP_COMMIT, 0, 8 * PAGE).unwrap();
+        b.write(parent, 4 * PAGE, &[0; PAGE]).unwrap();
+        [parent, child, grandchild, slice]
+    }, |b, all| all.into_iter().try_for_each(|vmo| b.kernel.vmo_free_zero_pages(vmo).map(drop));
+    family_vmar_map: Never, family, |b, [_, child, ..]| b.try_map(b.root(), RW | ZX_VM_SPECIFIC, 50, child, 0, 8);
+    family_vmar_map_of_a_slice: Never, family, |b, [.., slice]| b.try_map(b.root(), R | ZX_VM_SPECIFIC, 50, slice, 1, 4);
+    family_vmar_map_over: Never, family, |b, [.., grandchild, _]| {
+        b.try_map(b.root(), RW | ZX_VM_SPECIFIC_OVERWRITE, 2, grandchild, 0, 4)
+    };
+    family_vmar_map_with_map_range: Never, family, |b, [parent, ..]| {
+        b.try_map(b.root(), RW | ZX_VM_SPECIFIC | ZX_VM_MAP_RANGE, 50, parent, 0, 8)
+    };
+    family_vmar_unmap: Never, family, |b, _| b.unmap(b.root(), 5, 26);
+    family_vmar_protect: Never, family, |b, _| b.protect(b.root(), R, 3, 3);
+    family_vmar_protect_for_writing: Never, family, |b, _| b.protect(b.root(), RW, 10, 4);
+    family_vmar_commit: Pages, family, |b, _| b.op(b.root(), ZX_VMAR_OP_COMMIT, 20, 8);
+    family_vmar_commit_through_a_slice: Pages, family, |b, _| b.op(b.root(), ZX_VMAR_OP_COMMIT, 40, 3);
+    family_vmar_zero: Pages, family, |b, _| b.op(b.root(), ZX_VMAR_OP_ZERO, 20, 4);
+    family_vmar_map_range: Never, family, |b, _| b.op(b.root(), ZX_VMAR_OP_MAP_RANGE, 20, 8);
     vmar_allocate: Never, crowded, |b, _| {
         let options = CAN_RW | ZX_VM_SPECIFIC;
         b.making(|out| b.kernel.vmar_allocate(b.root(), options, 60 * PAGE, 4 * PAGE, out, &mut 0))

@@ -7,15 +7,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use zxvm_host::linux::LinuxHost;
 use zxvm_syscall::{Config, Kernel};
 use zxvm_testkit::cpu::Native;
+use zxvm_testkit::family::{Growth, live_and_die};
 use zxvm_testkit::run::{ROOT_LEN, run, seed_of_now, seed_or, steps_or};
 
-fn on_linux(seed: u64, steps: u64) {
-    // Audits read the list of this process's mappings, which is only whole while nobody else changes a neighbour.
+/// A fresh engine, and nobody else's tests while it lives.
+fn alone(seed: u64, act: impl FnOnce(&Kernel)) {
+    // Audits read the list of this process's mappings, which is only whole while nobody else changes a neighbour; and the
+    // memory in use is that of the process.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let host = Arc::new(LinuxHost::new().unwrap());
-    let kernel = Kernel::new(host, Config { root_len: ROOT_LEN, seed }).unwrap();
-    run(&kernel, &Native, seed, steps);
+    act(&Kernel::new(host, Config { root_len: ROOT_LEN, seed }).unwrap());
+}
+
+fn on_linux(seed: u64, steps: u64) {
+    alone(seed, |kernel| drop(run(kernel, &Native, seed, steps)));
 }
 
 #[test]
@@ -36,4 +42,12 @@ fn a_run_like_no_other() {
     let seed = seed_or(seed_of_now());
     eprintln!("seed {seed}");
     on_linux(seed, steps_or(10_000));
+}
+
+/// Families as large as a few seconds allow; `families.rs` has larger ones, on the simulation.
+#[test]
+fn families() {
+    for (growth, seed) in [(Growth::Wide, 1), (Growth::Deep, 2), (Growth::Anyhow, 3)] {
+        alone(seed, |kernel| live_and_die(kernel, &Native, growth, 150, seed));
+    }
 }

@@ -68,21 +68,41 @@ const ENDS: &[(&str, &[Status])] = &[
         &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::BAD_STATE, S::OUT_OF_RANGE, S::NOT_FOUND],
     ),
     ("vmo_get_size", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE]),
-    ("vmo_set_size", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE, S::UNAVAILABLE]),
+    (
+        "vmo_set_size",
+        &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE, S::UNAVAILABLE, S::INVALID_ARGS],
+    ),
     ("vmo_get_stream_size", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE]),
     ("vmo_set_stream_size", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE]),
-    ("vmo_op_range COMMIT", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE, S::NO_MEMORY]),
+    (
+        "vmo_op_range COMMIT",
+        &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE, S::NO_MEMORY, S::NOT_FOUND],
+    ),
     (
         "vmo_op_range DECOMMIT",
-        &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE, S::INVALID_ARGS],
+        &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE, S::INVALID_ARGS, S::NOT_SUPPORTED],
     ),
-    ("vmo_op_range ZERO", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE, S::BAD_STATE]),
-    ("vmo_op_range LOCK", &[S::OK, S::ACCESS_DENIED, S::NOT_SUPPORTED, S::OUT_OF_RANGE, S::INVALID_ARGS]),
+    (
+        "vmo_op_range ZERO",
+        &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::OUT_OF_RANGE, S::BAD_STATE, S::NOT_FOUND],
+    ),
+    (
+        "vmo_op_range LOCK",
+        &[S::OK, S::ACCESS_DENIED, S::NOT_SUPPORTED, S::OUT_OF_RANGE, S::INVALID_ARGS, S::UNAVAILABLE],
+    ),
     ("vmo_op_range UNLOCK", &[S::OK, S::ACCESS_DENIED, S::NOT_SUPPORTED, S::OUT_OF_RANGE, S::BAD_STATE]),
     (
         "vmo_op_range, others",
         &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::NOT_SUPPORTED, S::OUT_OF_RANGE, S::INVALID_ARGS],
     ),
+    ("vmo_create_child SNAPSHOT", CHILD_ENDS),
+    ("vmo_create_child SLICE", CHILD_ENDS),
+    ("vmo_create_child REFERENCE", CHILD_ENDS),
+    ("vmo_transfer_data", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::INVALID_ARGS, S::OUT_OF_RANGE]),
+    ("vmo_create_contiguous", &[S::INVALID_ARGS, S::BAD_HANDLE, S::WRONG_TYPE]),
+    ("vmo_create_physical", &[S::BAD_HANDLE, S::WRONG_TYPE]),
+    ("vmo_discard", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::NOT_SUPPORTED]),
+    ("vmo_free_zero_pages", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::BAD_STATE]),
     ("vmo_set_cache_policy", &[S::OK, S::INVALID_ARGS, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::BAD_STATE]),
     ("vmo_replace_as_executable", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::INVALID_ARGS]),
     (
@@ -120,12 +140,25 @@ const ENDS: &[(&str, &[Status])] = &[
     ),
     ("vmar_destroy", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::NOT_SUPPORTED, S::BAD_STATE]),
     ("vmar_op_range COMMIT", OP_ENDS),
+    ("vmar_op_range COMMIT", &[S::NOT_FOUND]),
     ("vmar_op_range DECOMMIT", OP_ENDS),
+    ("vmar_op_range DECOMMIT", &[S::NOT_SUPPORTED]),
     ("vmar_op_range MAP_RANGE", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::INVALID_ARGS, S::OUT_OF_RANGE, S::BAD_STATE]),
     ("vmar_op_range ZERO", OP_ENDS),
     ("vmar_op_range, others", OP_ENDS),
     ("load", &[S::OK, S::NOT_FOUND]),
     ("store", &[S::OK, S::NOT_FOUND]),
+];
+
+const CHILD_ENDS: &[Status] = &[
+    S::OK,
+    S::OUT_OF_RANGE,
+    S::INVALID_ARGS,
+    S::BAD_HANDLE,
+    S::WRONG_TYPE,
+    S::ACCESS_DENIED,
+    S::NOT_SUPPORTED,
+    S::BAD_STATE,
 ];
 
 const OP_ENDS: &[Status] =
