@@ -115,6 +115,24 @@ __ZX_CALL(zx_status_t, vmar_unmap_handle_close_thread_exit,
 // Makes a VMO that reads as zero (ZX_VMO_* for options).
 __ZX_CALL(zx_status_t, vmo_create, (uint64_t size, uint32_t options, ZX_HANDLE_ACQUIRE zx_handle_t* out));
 
+// Makes a child of a VMO: a snapshot (copy on write), a window, or the same VMO under another handle (ZX_VMO_CHILD_*).
+__ZX_CALL(zx_status_t, vmo_create_child,
+          (ZX_HANDLE_USE zx_handle_t handle, uint32_t options, uint64_t offset, uint64_t size,
+           ZX_HANDLE_ACQUIRE zx_handle_t* out));
+
+// Makes a VMO of physically contiguous memory for a device. There is no `bti` here to ask for one with.
+__ZX_CALL(zx_status_t, vmo_create_contiguous,
+          (ZX_HANDLE_USE zx_handle_t bti, size_t size, uint32_t alignment_log2, ZX_HANDLE_ACQUIRE zx_handle_t* out));
+
+// Makes a VMO of given physical memory. There is no `resource` here to ask for one with.
+__ZX_CALL(zx_status_t, vmo_create_physical,
+          (ZX_HANDLE_USE zx_handle_t resource, zx_paddr_t paddr, size_t size, ZX_HANDLE_ACQUIRE zx_handle_t* out));
+
+// Moves whole pages from one VMO to another, or within one. Where they were is zero afterwards. The options must be 0.
+__ZX_CALL(zx_status_t, vmo_transfer_data,
+          (ZX_HANDLE_USE zx_handle_t dst_vmo, uint32_t options, uint64_t offset, uint64_t length,
+           ZX_HANDLE_USE zx_handle_t src_vmo, uint64_t src_offset));
+
 // Copies from a VMO. Commits nothing in it.
 __ZX_CALL(zx_status_t, vmo_read,
           (ZX_HANDLE_USE zx_handle_t handle, void* buffer, uint64_t offset, size_t buffer_size));

@@ -26,6 +26,16 @@ macro_rules! exports {
 }
 pub(crate) use exports;
 
+/// Declares C functions that are ours and not Zircon's: `fn NAME` is exported as `zxvm_NAME`, without a twin. `unsafe`
+/// as those above.
+macro_rules! extensions {
+    ($( fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty $body:block )*) => { $(
+        #[unsafe(export_name = concat!("zxvm_", stringify!($name)))]
+        unsafe extern "C" fn $name($($arg: $ty),*) -> $ret $body
+    )* };
+}
+pub(crate) use extensions;
+
 /// The calling thread's `errno`, put back at the end.
 struct KeepErrno(i32);
 

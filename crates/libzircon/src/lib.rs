@@ -1,8 +1,8 @@
-//! The C face: every function that `include/zircon/` declares, and nothing else.
+//! The C face: every function that `include/zircon/` and `include/zxvm/` declare, and nothing else.
 //!
 //! What each of them keeps:
-//! 1. It exists twice, as `zx_NAME` and `_zx_NAME`, and does no more than decode its arguments, make one call of
-//!    [`zxvm_syscall`] and encode the result.
+//! 1. It exists twice, as `zx_NAME` and `_zx_NAME` (what is ours and not Zircon's: once, as `zxvm_NAME`), and does no
+//!    more than decode its arguments, make one call of [`zxvm_syscall`] and encode the result.
 //! 2. Any address may be given for a pointer. It is read and written through `user`, which reports what is not there.
 //! 3. `errno` is afterwards what it was before.
 //! 4. The process's `malloc` is not called: memory comes from the library's own `heap`.

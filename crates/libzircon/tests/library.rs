@@ -1,10 +1,10 @@
-//! The library as an object to link with: what it exports, what it is called, how it is found; and the first program.
+//! The library as an object to link with: what it exports, what it is called, how it is found; and the example programs.
 
 mod common;
 
 use std::process::Command;
 
-use common::{declared_calls, library_dir, repository, run};
+use common::{declared_calls, declared_extensions, library_dir, repository, run};
 
 fn lines(command: &mut Command) -> Vec<String> {
     String::from_utf8(run(command).stdout).unwrap().lines().map(str::to_owned).collect()
@@ -14,6 +14,7 @@ fn lines(command: &mut Command) -> Vec<String> {
 fn it_exports_what_the_headers_declare_and_nothing_else() {
     let mut declared: Vec<_> =
         declared_calls().iter().flat_map(|name| [format!("zx_{name}"), format!("_zx_{name}")]).collect();
+    declared.extend(declared_extensions());
     declared.sort_unstable();
     let symbols = lines(Command::new("nm").args(["-D", "--defined-only"]).arg(library_dir().join("libzircon.so")));
     let mut exported: Vec<_> = symbols.iter().map(|line| line.split(' ').next_back().unwrap()).collect();
@@ -45,16 +46,19 @@ fn pkg_config_finds_it_in_the_repository() {
     assert!(flags.contains("-lzircon") && flags.contains("-lpthread"), "{flags}");
 }
 
-/// As the README says, but for where the library is.
+/// What a program of `examples/c` prints, built as its first lines say, but for where the library is.
+fn said_by_example(name: &str, more: &[&str]) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join(name);
+    let mut cc = Command::new("cc");
+    cc.current_dir(repository()).args([&format!("examples/c/{name}.c"), "-Iinclude"]);
+    cc.arg(format!("-L{}", library_dir().display())).arg("-lzircon").args(more).arg("-o").arg(&program);
+    run(&mut cc);
+    lines(Command::new(&program).env("LD_LIBRARY_PATH", library_dir()))
+}
+
 #[test]
 fn the_first_program_says_what_happens() {
-    let dir = tempfile::tempdir().unwrap();
-    let program = dir.path().join("first");
-    let mut cc = Command::new("cc");
-    cc.current_dir(repository()).args(["examples/c/first.c", "-Iinclude"]);
-    cc.arg(format!("-L{}", library_dir().display())).arg("-lzircon").arg("-o").arg(&program);
-    run(&mut cc);
-    let said = lines(Command::new(&program).env("LD_LIBRARY_PATH", library_dir()));
     let expected = [
         "create     ZX_OK, 0 bytes committed",
         "map        ZX_OK, 0 bytes committed",
@@ -63,5 +67,12 @@ fn the_first_program_says_what_happens() {
         "DECOMMIT   ZX_OK, 0 bytes committed",
         "           the number is 0",
     ];
-    assert_eq!(said, expected);
+    assert_eq!(said_by_example("first", &[]), expected);
+}
+
+#[test]
+fn snapshots_hold_instants_while_a_thread_writes() {
+    let mut expected: Vec<_> = (1..=5).map(|number| format!("snapshot {number} holds one instant: yes")).collect();
+    expected.push("the writer lost nothing: yes".to_owned());
+    assert_eq!(said_by_example("snapshot", &["-lpthread"]), expected);
 }

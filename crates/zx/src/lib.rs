@@ -34,6 +34,7 @@ mod flags;
 #[macro_use]
 mod object_type;
 
+mod bti;
 mod cache_policy;
 mod event;
 mod eventpair;
@@ -58,6 +59,8 @@ mod unowned;
 mod vmar;
 mod vmar_flags;
 mod vmo;
+mod vmo_child;
+mod vmo_ext;
 mod vmo_info;
 mod wait;
 
@@ -71,6 +74,7 @@ pub mod prelude {
     pub use crate::traits::{AsHandleRef, HandleBased, Peered};
 }
 
+pub use bti::Bti;
 pub use cache_policy::CachePolicy;
 pub use event::Event;
 pub use eventpair::EventPair;
@@ -92,7 +96,8 @@ pub use traits::{AsHandleRef, HandleBased, Peered};
 pub use unowned::{HandleRef, Unowned};
 pub use vmar::{Vmar, VmarInfo, VmarOp};
 pub use vmar_flags::{VmarFlags, VmarFlagsExtended};
-pub use vmo::{Vmo, VmoOp, VmoOptions};
+pub use vmo::{TransferDataOptions, Vmo, VmoOp, VmoOptions};
+pub use vmo_child::VmoChildOptions;
 pub use vmo_info::{VmoInfo, VmoInfoFlags};
 pub use wait::{WaitItem, WaitResult, object_wait_many};
 pub use zxvm_types::{Status, ok};

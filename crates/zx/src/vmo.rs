@@ -4,6 +4,7 @@ use zerocopy::{FromBytes, FromZeros};
 use zxvm_syscall::Kernel;
 use zxvm_syscall::user::UserSlice;
 
+use crate::bti::Bti;
 use crate::cache_policy::CachePolicy;
 use crate::handle::NullableHandle;
 use crate::info::{self, Topic};
@@ -23,6 +24,11 @@ flags! {
         /// As large as can be; the size given is where the content ends.
         const UNBOUNDED = sys::ZX_VMO_UNBOUNDED;
     }
+}
+
+flags! {
+    /// How [`Vmo::transfer_data`] is to go about it. There is nothing to choose yet.
+    pub struct TransferDataOptions: u32 {}
 }
 
 assoc_values! {
@@ -102,11 +108,24 @@ impl Vmo {
         Ok(Self(NullableHandle::adopt(raw)))
     }
 
+    /// A new VMO of `size` bytes of contiguous physical memory, aligned to 2^`alignment_log2` bytes (0: to pages). There is
+    /// no [`Bti`] here to ask for it with.
+    ///
+    /// # Errors
+    /// `INVALID_ARGS`: no size; an alignment below a page, or that is none. `BAD_HANDLE`; `WRONG_TYPE`.
+    ///
+    /// Source: `zx_vmo_create_contiguous`; vmo.md §2.2.
+    pub fn create_contiguous(bti: &Bti, size: usize, alignment_log2: u32) -> Result<Self, Status> {
+        let mut raw = sys::ZX_HANDLE_INVALID;
+        Kernel::current()?.vmo_create_contiguous(bti.raw_handle(), size, alignment_log2, &mut raw)?;
+        Ok(Self(NullableHandle::adopt(raw)))
+    }
+
     /// Copies `data.len()` bytes from `offset` on into `data`. Needs `READ`. Commits nothing.
     ///
     /// # Errors
     /// `BAD_HANDLE`; `WRONG_TYPE`; `ACCESS_DENIED`. `BAD_STATE`: the VMO is not cached. `OUT_OF_RANGE`: not all of the
-    /// range is in the VMO; nothing has been copied.
+    /// range is in the VMO; nothing has been copied. `NOT_FOUND`: the content was discarded.
     ///
     /// Source: `zx_vmo_read`; vmo.md §6.
     pub fn read(&self, data: &mut [u8], offset: u64) -> Result<(), Status> {
@@ -151,11 +170,33 @@ impl Vmo {
     ///
     /// # Errors
     /// `BAD_HANDLE`; `WRONG_TYPE`; `ACCESS_DENIED`. `BAD_STATE`: the VMO is not cached. `OUT_OF_RANGE`: not all of the
-    /// range is in the VMO; nothing has been copied. `NO_MEMORY`: pages before that have been written.
+    /// range is in the VMO; nothing has been copied. `NOT_FOUND`: the content was discarded. `NO_MEMORY`: pages before
+    /// that have been written.
     ///
     /// Source: `zx_vmo_write`; vmo.md §6.
     pub fn write(&self, data: &[u8], offset: u64) -> Result<(), Status> {
         Kernel::current()?.vmo_write(self.raw_handle(), data.into(), offset)
+    }
+
+    /// Moves `length` bytes of `src_vmo` from `src_offset` on to this VMO, to `offset`: whole pages, without copying where
+    /// that can be. Where they were is zero afterwards. Needs `WRITE` here, and `READ` and `WRITE` there. Both may be the
+    /// same VMO, and the ranges may overlap. Relatives of both keep their content.
+    ///
+    /// # Errors
+    /// `INVALID_ARGS`: options; an offset or a length that is not whole pages. `BAD_HANDLE`; `WRONG_TYPE`;
+    /// `ACCESS_DENIED`. `OUT_OF_RANGE`: not all of a range is in its VMO; nothing has been moved. `NO_MEMORY`.
+    ///
+    /// Source: `zx_vmo_transfer_data`; vmo.md §11.
+    pub fn transfer_data(
+        &self,
+        options: TransferDataOptions,
+        offset: u64,
+        length: u64,
+        src_vmo: &Self,
+        src_offset: u64,
+    ) -> Result<(), Status> {
+        let (dst, src) = (self.raw_handle(), src_vmo.raw_handle());
+        Kernel::current()?.vmo_transfer_data(dst, options.bits(), offset, length, src, src_offset)
     }
 
     /// The size in bytes, whole pages. Needs no right.
@@ -175,7 +216,7 @@ impl Vmo {
     ///
     /// # Errors
     /// `BAD_HANDLE`; `WRONG_TYPE`; `ACCESS_DENIED`. `OUT_OF_RANGE`: as for [`create`](Self::create). `UNAVAILABLE`: the
-    /// VMO is not resizable.
+    /// VMO is not resizable. `INVALID_ARGS`: a child that would end too far from where its ancestors start.
     ///
     /// Source: `zx_vmo_set_size`; vmo.md §4.
     pub fn set_size(&self, size: u64) -> Result<(), Status> {
@@ -231,7 +272,7 @@ impl Vmo {
     ///
     /// # Errors
     /// `INVALID_ARGS`: [`CachePolicy::Unknown`]. `BAD_HANDLE`; `WRONG_TYPE`; `ACCESS_DENIED`. `BAD_STATE`: the VMO is
-    /// mapped; it is discardable and this is not `Cached`.
+    /// mapped, has children or is a child; it is discardable and this is not `Cached`.
     ///
     /// Source: `zx_vmo_set_cache_policy`; vmo.md §8.
     pub fn set_cache_policy(&self, cache_policy: CachePolicy) -> Result<(), Status> {
@@ -243,8 +284,9 @@ impl Vmo {
     /// # Errors
     /// `INVALID_ARGS`: no such operation; `DECOMMIT` of part of a page; a cache operation of 0 bytes; `LOCK`.
     /// `BAD_HANDLE`; `WRONG_TYPE`; `ACCESS_DENIED`. `OUT_OF_RANGE`: not all of the range is in the VMO; a lock not of
-    /// all of it. `NOT_SUPPORTED`: not with this kind of VMO. `BAD_STATE`: `ZERO` of a VMO that is not cached; `UNLOCK`
-    /// without a lock. `NO_MEMORY`: part may be done.
+    /// all of it. `NOT_SUPPORTED`: not with this kind of VMO; `DECOMMIT` where pages are shared with a copy on write, or
+    /// may be. `BAD_STATE`: `ZERO` of a VMO that is not cached; `UNLOCK` without a lock. `NOT_FOUND`: the content was
+    /// discarded. `UNAVAILABLE`: so it was before `TRY_LOCK`. `NO_MEMORY`: part may be done.
     ///
     /// Source: `zx_vmo_op_range`; vmo.md §7.
     pub fn op_range(&self, op: VmoOp, offset: u64, size: u64) -> Result<(), Status> {

@@ -1,5 +1,6 @@
 //! The functions, one file per family.
 
+mod extensions;
 mod futex;
 mod handle;
 mod object;

@@ -2,7 +2,7 @@
 
 use core::ffi::c_void;
 
-use zxvm_types::{zx_handle_t, zx_status_t};
+use zxvm_types::{zx_handle_t, zx_paddr_t, zx_status_t};
 
 use crate::entry::{call, exports};
 use crate::user::{OutPtr, in_buffer, out_buffer};
@@ -11,6 +11,48 @@ exports! {
     fn vmo_create(size: u64, options: u32, out: *mut zx_handle_t) -> zx_status_t {
         // SAFETY: the caller's promise.
         call(|kernel| kernel.vmo_create(size, options, unsafe { OutPtr::required(out) }))
+    }
+
+    fn vmo_create_child(
+        handle: zx_handle_t,
+        options: u32,
+        offset: u64,
+        size: u64,
+        out: *mut zx_handle_t,
+    ) -> zx_status_t {
+        // SAFETY: the caller's promise.
+        call(|kernel| kernel.vmo_create_child(handle, options, offset, size, unsafe { OutPtr::required(out) }))
+    }
+
+    fn vmo_create_contiguous(
+        bti: zx_handle_t,
+        size: usize,
+        alignment_log2: u32,
+        out: *mut zx_handle_t,
+    ) -> zx_status_t {
+        // SAFETY: the caller's promise.
+        call(|kernel| kernel.vmo_create_contiguous(bti, size, alignment_log2, unsafe { OutPtr::required(out) }))
+    }
+
+    fn vmo_create_physical(
+        resource: zx_handle_t,
+        paddr: zx_paddr_t,
+        size: usize,
+        out: *mut zx_handle_t,
+    ) -> zx_status_t {
+        // SAFETY: the caller's promise.
+        call(|kernel| kernel.vmo_create_physical(resource, paddr as u64, size, unsafe { OutPtr::required(out) }))
+    }
+
+    fn vmo_transfer_data(
+        dst_vmo: zx_handle_t,
+        options: u32,
+        offset: u64,
+        length: u64,
+        src_vmo: zx_handle_t,
+        src_offset: u64,
+    ) -> zx_status_t {
+        call(|kernel| kernel.vmo_transfer_data(dst_vmo, options, offset, length, src_vmo, src_offset))
     }
 
     fn vmo_read(handle: zx_handle_t, buffer: *mut c_void, offset: u64, buffer_size: usize) -> zx_status_t {

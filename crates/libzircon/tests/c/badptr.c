@@ -60,6 +60,19 @@ static void required_results(void) {
   EXPECT_OUT(ZX_ERR_INVALID_ARGS, zx_handle_t*, zx_eventpair_create(0, &good, out));
   EXPECT(ZX_ERR_BAD_HANDLE, zx_handle_check_valid(good)); // the first of two is undone as well
   EXPECT_OUT(ZX_ERR_INVALID_ARGS, zx_handle_t*, zx_vmo_create(PAGE, 0, out));
+  const uint32_t children[] = {ZX_VMO_CHILD_SNAPSHOT, ZX_VMO_CHILD_SNAPSHOT_AT_LEAST_ON_WRITE,
+                               ZX_VMO_CHILD_SNAPSHOT_MODIFIED, ZX_VMO_CHILD_SLICE, ZX_VMO_CHILD_REFERENCE};
+  OK(zx_vmo_write(vmo, "x", 0, 1));
+  for (size_t i = 0; i < COUNT(children); i++) {
+    uint64_t size = children[i] == ZX_VMO_CHILD_REFERENCE ? 0 : PAGE;
+    EXPECT_OUT(ZX_ERR_INVALID_ARGS, zx_handle_t*, zx_vmo_create_child(vmo, children[i], 0, size, out));
+    // A child that nobody got is gone, and the parent is as it was before.
+    CHECK_EQ(vmo_info(vmo).num_children, 0);
+    CHECK_EQ(vmo_info(vmo).committed_private_bytes, PAGE);
+    OK(zx_object_wait_one(vmo, ZX_VMO_ZERO_CHILDREN, 0, NULL));
+  }
+  EXPECT_OUT(ZX_ERR_WRONG_TYPE, zx_handle_t*, zx_vmo_create_contiguous(vmo, PAGE, 0, out));
+  EXPECT_OUT(ZX_ERR_WRONG_TYPE, zx_handle_t*, zx_vmo_create_physical(vmo, 0, PAGE, out));
   EXPECT_OUT(ZX_ERR_INVALID_ARGS, uint64_t*, zx_vmo_get_size(vmo, out));
   EXPECT_OUT(ZX_ERR_INVALID_ARGS, uint64_t*, zx_vmo_get_stream_size(vmo, out));
 
@@ -90,6 +103,28 @@ static void optional_results(void) {
     EXPECT(want, zx_object_wait_one(event, ZX_EVENT_SIGNALED, 0, bad));
   }
   OK(zx_handle_close(event));
+}
+
+// Nothing is discarded or freed where that cannot be told; a result that nobody wants is no error.
+static void results_of_extensions(void) {
+  zx_handle_t lockable = new_vmo(PAGE, ZX_VMO_DISCARDABLE), zeros = new_vmo(PAGE, 0);
+  OK(zx_vmo_write(lockable, "x", 0, 1));
+  OK(zx_vmo_op_range(lockable, ZX_VMO_OP_TRY_LOCK, 0, PAGE, NULL, 0));
+  OK(zx_vmo_op_range(lockable, ZX_VMO_OP_UNLOCK, 0, PAGE, NULL, 0));
+  OK(zx_vmo_op_range(zeros, ZX_VMO_OP_COMMIT, 0, PAGE, NULL, 0));
+  FOR_BAD_OUTS(bad) {
+    if (bad == NULL) continue;
+    EXPECT(ZX_ERR_INVALID_ARGS, zxvm_vmo_discard(lockable, bad));
+    EXPECT(ZX_ERR_INVALID_ARGS, zxvm_vmo_free_zero_pages(zeros, bad));
+  }
+  CHECK_EQ(committed(lockable), PAGE);
+  CHECK_EQ(committed(zeros), PAGE);
+  OK(zxvm_vmo_discard(lockable, NULL));
+  OK(zxvm_vmo_free_zero_pages(zeros, NULL));
+  CHECK_EQ(committed(lockable), 0);
+  CHECK_EQ(committed(zeros), 0);
+  OK(zx_handle_close(lockable));
+  OK(zx_handle_close(zeros));
 }
 
 static void buffers(void) {
@@ -178,13 +213,15 @@ static void futexes(void) {
 
 // Results that nobody gets use up nothing: neither handles (the table has 262,144 places) nor memory.
 static void nothing_leaks(void) {
-  zx_handle_t event = new_event(), good;
+  zx_handle_t event = new_event(), vmo = new_vmo(PAGE, 0), good;
   zx_vaddr_t at;
+  OK(zx_vmo_write(vmo, "x", 0, 1));
   int64_t before = kib_in("/proc/self/status", "VmRSS:");
   for (int i = 0; i < 300000; i++) {
     EXPECT(ZX_ERR_INVALID_ARGS, zx_event_create(0, NULL));
     EXPECT(ZX_ERR_INVALID_ARGS, zx_eventpair_create(0, &good, NULL));
     EXPECT(ZX_ERR_INVALID_ARGS, zx_vmo_create(PAGE, 0, NULL));
+    EXPECT(ZX_ERR_INVALID_ARGS, zx_vmo_create_child(vmo, ZX_VMO_CHILD_SNAPSHOT, 0, PAGE, NULL));
     EXPECT(ZX_ERR_INVALID_ARGS, zx_handle_duplicate(event, ZX_RIGHT_SAME_RIGHTS, NULL));
     EXPECT(ZX_ERR_INVALID_ARGS, zx_vmar_allocate(zx_vmar_root_self(), 0, 0, PAGE, &good, NULL));
   }
@@ -193,6 +230,7 @@ static void nothing_leaks(void) {
   OK(zx_vmar_destroy(good));
   OK(zx_handle_close(good));
   CHECK(kib_in("/proc/self/status", "VmRSS:") - before < 16 << 10);
+  OK(zx_handle_close(vmo));
   OK(zx_handle_close(event));
 }
 
@@ -253,6 +291,7 @@ int main(int count, char** arguments) {
   for (int round = 0; round < 2; round++) {
     required_results();
     optional_results();
+    results_of_extensions();
     buffers();
     arrays();
     futexes();

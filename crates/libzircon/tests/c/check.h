@@ -20,6 +20,7 @@
 #include <zircon/process.h>
 #include <zircon/status.h>
 #include <zircon/syscalls.h>
+#include <zxvm/zxvm.h>
 
 #define PAGE ((size_t)4096)
 #define MIB ((size_t)1 << 20)
@@ -64,6 +65,12 @@ static inline zx_handle_t new_vmo(uint64_t size, uint32_t options) {
   zx_handle_t vmo = ZX_HANDLE_INVALID;
   OK(zx_vmo_create(size, options, &vmo));
   return vmo;
+}
+
+static inline zx_handle_t new_child(zx_handle_t parent, uint32_t options, uint64_t offset, uint64_t size) {
+  zx_handle_t child = ZX_HANDLE_INVALID;
+  OK(zx_vmo_create_child(parent, options, offset, size, &child));
+  return child;
 }
 
 static inline zx_handle_t new_event(void) {

@@ -86,3 +86,13 @@ pub fn declared_calls() -> Vec<String> {
     names.sort_unstable();
     names
 }
+
+/// The calls that are ours and not Zircon's, as they are exported, in order.
+pub fn declared_extensions() -> Vec<String> {
+    let header = repository().join("include/zxvm/zxvm.h");
+    let text = fs::read_to_string(header).expect("a header of the repository");
+    let declarations = text.lines().filter_map(|line| line.strip_prefix("extern zx_status_t "));
+    let mut names: Vec<_> = declarations.filter_map(|rest| Some(rest.split_once('(')?.0.to_owned())).collect();
+    names.sort_unstable();
+    names
+}

@@ -1,0 +1,40 @@
+//! What is ours and not Zircon's.
+//!
+//! A result that is wanted is written once before anything is done, so that a place which cannot be written changes
+//! nothing.
+
+use zxvm_syscall::Out;
+use zxvm_types::{Status, zx_handle_t, zx_status_t};
+
+use crate::entry::{call, extensions};
+use crate::user::OutPtr;
+
+/// Puts a result where the caller wants it, if anywhere.
+fn put<T>(to: Option<OutPtr<T>>, value: T) -> Result<(), Status>
+where
+    OutPtr<T>: Out<T>,
+{
+    to.put(value).map_err(|_| Status::INVALID_ARGS)
+}
+
+extensions! {
+    fn vmo_discard(vmo: zx_handle_t, discarded: *mut u32) -> zx_status_t {
+        call(|kernel| {
+            // SAFETY: the caller's promise.
+            let to = unsafe { OutPtr::optional(discarded) };
+            put(to, 0)?;
+            let gone = kernel.vmo_discard(vmo)?;
+            put(to, u32::from(gone))
+        })
+    }
+
+    fn vmo_free_zero_pages(vmo: zx_handle_t, bytes: *mut u64) -> zx_status_t {
+        call(|kernel| {
+            // SAFETY: the caller's promise.
+            let to = unsafe { OutPtr::optional(bytes) };
+            put(to, 0)?;
+            let freed = kernel.vmo_free_zero_pages(vmo)?;
+            put(to, freed)
+        })
+    }
+}

@@ -1,0 +1,26 @@
+// What this library can do beyond Zircon's calls. Programs that use it run on this library only.
+//
+// As with Zircon's calls: all may be called from any thread, leave errno alone, and have done nothing unless they return
+// ZX_OK. A result that nobody wants is NULL; one that cannot be written is ZX_ERR_INVALID_ARGS, before anything is done.
+// One that can is 0 after an error.
+
+#ifndef ZXVM_ZXVM_H_
+#define ZXVM_ZXVM_H_
+
+#include <zircon/analyzer.h>
+#include <zircon/types.h>
+
+__BEGIN_CDECLS
+
+// Discards the content of a discardable VMO, as the system may when memory is short. Needs ZX_RIGHT_WRITE.
+// `discarded` gets 1 if the content is gone by this call, or 0 if it may not go: while it is locked, before it has been
+// locked once, and when it is gone already. ZX_ERR_NOT_SUPPORTED: the VMO is not discardable.
+extern zx_status_t zxvm_vmo_discard(ZX_HANDLE_USE zx_handle_t vmo, uint32_t* discarded);
+
+// Frees the committed pages that hold nothing but zeros. Nobody can see the difference but in ZX_INFO_VMO. Needs
+// ZX_RIGHT_WRITE. `bytes` gets how much was freed. ZX_ERR_BAD_STATE: the VMO is not cached.
+extern zx_status_t zxvm_vmo_free_zero_pages(ZX_HANDLE_USE zx_handle_t vmo, uint64_t* bytes);
+
+__END_CDECLS
+
+#endif // ZXVM_ZXVM_H_
