@@ -1,7 +1,13 @@
 //! Memory of mappings, touched by its address; and a region of address space for one test.
 #![allow(dead_code)] // each test program uses its part of this
 
+pub mod family;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use zxvm as zx;
+use zxvm_syscall::Kernel;
+use zxvm_syscall::user::UserRef;
 
 use zx::VmarFlags as F;
 
@@ -24,6 +30,31 @@ pub fn peek(addr: usize) -> u8 {
 pub fn poke(addr: usize, byte: u8) {
     // SAFETY: mapped writable by the test, which forms no references to it.
     unsafe { std::ptr::with_exposed_provenance_mut::<u8>(addr).write_volatile(byte) }
+}
+
+/// Loads a word at `addr`, which the test has mapped readable, with whatever was stored before it.
+pub fn load_word(addr: usize) -> u64 {
+    word_at(addr).load(Ordering::Acquire)
+}
+
+/// Stores a word at `addr`, which the test has mapped writable, after all that this thread has stored before.
+pub fn store_word(addr: usize, word: u64) {
+    word_at(addr).store(word, Ordering::Release);
+}
+
+fn word_at(addr: usize) -> &'static AtomicU64 {
+    assert_eq!(addr % align_of::<AtomicU64>(), 0);
+    // SAFETY: mapped and aligned; the test accesses it by atomics only, and does not use this after it unmaps it.
+    unsafe { AtomicU64::from_ptr(std::ptr::with_exposed_provenance_mut(addr)) }
+}
+
+/// How a load from `addr` would end. The address must be one that only the test uses.
+pub fn try_peek(addr: usize) -> Result<u8, zx::Status> {
+    let vmo = zx::Vmo::create(1)?;
+    // SAFETY: as in `try_poke`. A page that is not there is an error.
+    let from = unsafe { UserRef::from_raw_parts(addr, 1) };
+    Kernel::current()?.vmo_write(vmo.raw_handle(), from, 0)?;
+    vmo.read_to_object(0)
 }
 
 /// How a store to `addr` would end. The address must be one that only the test uses.
@@ -56,6 +87,19 @@ impl Region {
         let addr = self.vmar.map(at_page * P, &vmo, 0, pages * P, RW | F::SPECIFIC).expect("room in the region");
         assert_eq!(addr, self.base + at_page * P);
         (vmo, addr)
+    }
+
+    /// Maps so many pages of a VMO, from its page `from` on, at this page of the region.
+    pub fn map(&self, at_page: usize, vmo: &zx::Vmo, from: usize, pages: usize, flags: F) -> usize {
+        let at = self.vmar.map(at_page * P, vmo, (from * P) as u64, pages * P, flags | F::SPECIFIC);
+        assert_eq!(at, Ok(self.base + at_page * P));
+        self.base + at_page * P
+    }
+
+    /// Unmaps so many pages of the region.
+    pub fn unmap(&self, at_page: usize, pages: usize) {
+        // SAFETY: tests keep no references into their regions.
+        unsafe { self.vmar.unmap(self.page(at_page), pages * P) }.expect("part of the region");
     }
 
     /// The address of a page of the region.
