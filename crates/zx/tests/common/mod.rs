@@ -3,7 +3,7 @@
 
 pub mod family;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use zxvm as zx;
 use zxvm_syscall::Kernel;
@@ -63,6 +63,15 @@ pub fn try_poke(addr: usize, byte: u8) -> Result<(), zx::Status> {
     vmo.write(&[byte], 0)?;
     // SAFETY: only the test uses the address, and it forms no references to it.
     unsafe { vmo.read_raw(std::ptr::with_exposed_provenance_mut::<u8>(addr), 1, 0) }
+}
+
+/// Tells threads to stop when it is dropped, by a failed check as well: the scope that waits for them can then end.
+pub struct StopOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A region of the root VMAR, destroyed on drop.
