@@ -40,8 +40,8 @@ macro_rules! programs {
 }
 
 programs! {
-    aliases, badptr, below_malloc, errno, events, exit_thread, fork, futex, handles, info, limits, op_range, signals, system,
-    vmar, vmo,
+    aliases, badptr, below_malloc, children, discard, errno, events, exit_thread, fork, futex, handles, info, limits,
+    op_range, signals, system, vmar, vmo,
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn no_store_is_lost() {
                         let page = thread * PER_THREAD + number as usize % PER_THREAD;
                         let word = page * P + number as usize * 8 % P;
                         assert_eq!(load_word(at + word), 0);
-                        if number % 3 == 0 {
+                        if number.is_multiple_of(3) {
                             vmo.write(&number.to_ne_bytes(), word as u64).unwrap();
                         } else {
                             store_word(at + word, number);
