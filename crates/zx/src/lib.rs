@@ -22,6 +22,7 @@
 //! 4. All of it is thread-safe: methods take `&self`.
 //! 5. `unsafe` marks what can pull memory away from under a reference: it stands in signatures. The few blocks are in
 //!    `raw.rs`.
+//! 6. What is not in Fuchsia's binding says so with its first words. It is in `vmo_ext.rs`.
 //!
 //! Two generations of the binding are served: methods are inherent, and also come from the traits of [`prelude`] under
 //! the names that older code uses. After `fork` every call of the child fails with `BAD_STATE`.

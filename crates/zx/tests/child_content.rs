@@ -5,7 +5,8 @@ mod common;
 use std::thread;
 
 use common::family::{
-    LARGEST, PAGE, SNAPSHOTS, child, content, count_up, empty, empty_resizable, fill, op, reference, snapshot, written,
+    LARGEST, PAGE, SNAPSHOTS, child, content, count_up, empty, empty_resizable, fill, op, page_at, reference, snapshot,
+    written,
 };
 use common::{P, RW, Region};
 use zx::{Status, Vmo, VmoChildOptions as C, VmoOp};
@@ -27,7 +28,7 @@ fn the_content_of_the_range_and_zeros_outside() {
         fill(&sparse, 2, 7);
         assert_eq!(content(&child(&sparse, kind, 0, 4)), [0, 0, 7, 0]);
         let unrounded = vmo.create_child(kind, PAGE, 5).unwrap();
-        assert_eq!(unrounded.read_to_vec::<u8>(0, PAGE).unwrap(), [2; P], "the whole page, as the size is rounded");
+        assert_eq!(page_at(&unrounded, 0), 2, "the whole page, as the size is rounded");
     }
 }
 
@@ -44,8 +45,8 @@ fn writes_on_either_side_stay_there() {
         copy.write(&[22], 10).unwrap();
         assert_eq!(vmo.read_to_array(3 * PAGE + 4), Ok([4, 21, 4_u8]));
         assert_eq!(copy.read_to_array(9), Ok([2, 22, 2_u8]));
-        assert_eq!(copy.read_to_vec::<u8>(2 * PAGE, PAGE).unwrap(), [4; P]);
-        assert_eq!(vmo.read_to_vec::<u8>(PAGE, PAGE).unwrap(), [11; P]);
+        assert_eq!(page_at(&copy, 2 * PAGE), 4);
+        assert_eq!(page_at(&vmo, PAGE), 11);
         // Across pages of which one is shared.
         vmo.write(&[31; 2 * P], PAGE / 2).unwrap();
         assert_eq!(content(&child(&copy, kind, 1, 2)), [12, 4]);
@@ -134,7 +135,7 @@ fn far_out_in_huge_ones() {
     let copy = root.create_child(C::SNAPSHOT, 0, LARGEST).unwrap();
     let end = root.create_child(C::SNAPSHOT, far, PAGE).unwrap();
     root.write(&[9; P], far).unwrap();
-    assert_eq!(copy.read_to_vec::<u8>(far, PAGE).unwrap(), [7; P]);
+    assert_eq!(page_at(&copy, far), 7);
     assert_eq!(content(&end), [7]);
     copy.write(&[5; P], 1 << 40).unwrap();
     assert_eq!((root.read_to_object(1 << 40), root.read_to_object(far)), (Ok(8_u8), Ok(9_u8)));

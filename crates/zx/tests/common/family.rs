@@ -49,15 +49,29 @@ pub fn written(pages: u64) -> Vmo {
     count_up(empty(pages))
 }
 
+/// The byte that all of these are.
+#[track_caller]
+fn the_byte(bytes: &[u8]) -> u8 {
+    let other = bytes.iter().position(|byte| *byte != bytes[0]);
+    assert_eq!(other, None, "a page of several values: {} and {}", bytes[0], bytes[other.unwrap_or(0)]);
+    bytes[0]
+}
+
+/// What a page's worth of bytes from `offset` on is filled with, read by a call.
+#[track_caller]
+pub fn page_at(vmo: &Vmo, offset: u64) -> u8 {
+    the_byte(&vmo.read_to_vec::<u8>(offset, PAGE).unwrap())
+}
+
 /// Its content read by a call: one byte for each page, all bytes of which are the same.
 #[track_caller]
 pub fn content(vmo: &Vmo) -> Vec<u8> {
     let bytes = vmo.read_to_vec::<u8>(0, vmo.get_size().unwrap()).unwrap();
-    let of_page = |page: &[u8]| {
-        assert!(page.iter().all(|byte| *byte == page[0]), "a page of several values: {page:?}");
-        page[0]
-    };
-    bytes.chunks(P).map(of_page).collect()
+    let mut pages = Vec::new();
+    for page in bytes.chunks(P) {
+        pages.push(the_byte(page));
+    }
+    pages
 }
 
 /// A child of this type for `pages` pages from `page` on.
