@@ -29,6 +29,11 @@ pub fn keep_from_children(range: AddrRange) {
     });
 }
 
+/// The range that is kept from children.
+pub fn reservation() -> Option<AddrRange> {
+    RESERVATION.get().copied()
+}
+
 /// Whether this process was forked from the one that made the engine.
 pub fn in_child() -> bool {
     IN_CHILD.load(Ordering::Relaxed)

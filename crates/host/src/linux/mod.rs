@@ -15,6 +15,7 @@ pub mod probe;
 pub mod reserve;
 mod sys;
 pub mod user;
+mod words;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::fs::File;
@@ -28,6 +29,7 @@ use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
 pub use copy::install as install_fault_recovery;
 pub use fork::{in_child, keep_from_children};
+pub use words::Words;
 
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange};
 use crate::api::{
