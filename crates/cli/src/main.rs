@@ -6,6 +6,8 @@
 
 mod cgroup;
 mod doctor;
+mod failure;
+mod file;
 mod output;
 mod procfs;
 mod progress;
@@ -17,7 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tour::TourError;
+use failure::Failure;
 
 /// Zircon's virtual memory on Linux: see it work, and see what it needs.
 #[derive(Parser)]
@@ -56,23 +58,15 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Tour { file, json } => tour::run(file.as_deref(), json).map_err(|error| {
-            let code = match error {
-                TourError::File { .. } => USAGE,
-                TourError::Setup { .. } | TourError::FileLimit(_) | TourError::Proc(_) | TourError::Output(_) => FAILED,
-            };
-            (code, error.to_string())
-        }),
-        Command::Doctor { json } => {
-            doctor::run(json).map_err(|error| (FAILED, format!("the report cannot be written: {error}")))
-        }
+        Command::Tour { file, json } => tour::run(file.as_deref(), json),
+        Command::Doctor { json } => doctor::run(json).map_err(Failure::Output),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
-        Err((code, why)) => {
-            anstream::eprintln!("{bad}zxvm:{bad:#} {why}", bad = table::Tone::Bad.style());
-            ExitCode::from(code)
+        Err(failure) => {
+            anstream::eprintln!("{bad}zxvm:{bad:#} {failure}", bad = table::Tone::Bad.style());
+            ExitCode::from(if failure.is_usage() { USAGE } else { FAILED })
         }
     }
 }

@@ -7,7 +7,7 @@ use zxvm_types::*;
 
 use super::stage::{Access, Stage, bytes};
 use super::verdict::Documented;
-use super::{TourError, setup};
+use crate::failure::{Failure, setup};
 
 /// Pages of a slot, and of the pieces in it.
 const SLOT: u64 = 16;
@@ -20,7 +20,7 @@ pub const PAGES: u64 = 5 * SLOT;
 const FILL: u8 = 0x5a;
 
 /// Plays the scenes in the slots from page `from` on.
-pub fn play(stage: &mut Stage<'_>, from: u64) -> Result<(), TourError> {
+pub fn play(stage: &mut Stage<'_>, from: u64) -> Result<(), Failure> {
     stage.group("Refusals that leave earlier pieces done");
     gap(stage, from)?;
     read_only_handle(stage, from + SLOT)?;
@@ -32,7 +32,7 @@ pub fn play(stage: &mut Stage<'_>, from: u64) -> Result<(), TourError> {
 }
 
 /// A piece, and nothing behind it.
-fn gap(stage: &mut Stage<'_>, slot: u64) -> Result<(), TourError> {
+fn gap(stage: &mut Stage<'_>, slot: u64) -> Result<(), Failure> {
     let (vmar, addr) = (stage.vmar, stage.at(slot));
     let vmo = make_vmo(stage, PIECE, 0, Some(FILL))?;
     make_mapping(stage, vmar, slot, vmo, vmo, Access::ReadWrite)?;
@@ -45,7 +45,7 @@ fn gap(stage: &mut Stage<'_>, slot: u64) -> Result<(), TourError> {
 }
 
 /// A piece, and one mapped from a handle without `WRITE`.
-fn read_only_handle(stage: &mut Stage<'_>, slot: u64) -> Result<(), TourError> {
+fn read_only_handle(stage: &mut Stage<'_>, slot: u64) -> Result<(), Failure> {
     let (vmar, addr) = (stage.vmar, stage.at(slot));
     let vmo = make_vmo(stage, PIECE, 0, Some(FILL))?;
     make_mapping(stage, vmar, slot, vmo, vmo, Access::ReadWrite)?;
@@ -64,7 +64,7 @@ fn read_only_handle(stage: &mut Stage<'_>, slot: u64) -> Result<(), TourError> {
 }
 
 /// A piece, and a VMAR with another in it.
-fn region_below(stage: &mut Stage<'_>, slot: u64) -> Result<(), TourError> {
+fn region_below(stage: &mut Stage<'_>, slot: u64) -> Result<(), Failure> {
     let (vmar, addr) = (stage.vmar, stage.at(slot));
     let vmo = make_vmo(stage, PIECE, 0, None)?;
     make_mapping(stage, vmar, slot, vmo, vmo, Access::ReadWrite)?;
@@ -80,7 +80,7 @@ fn region_below(stage: &mut Stage<'_>, slot: u64) -> Result<(), TourError> {
 }
 
 /// A piece whose VMO becomes half as long.
-fn past_the_end(stage: &mut Stage<'_>, slot: u64) -> Result<(), TourError> {
+fn past_the_end(stage: &mut Stage<'_>, slot: u64) -> Result<(), Failure> {
     let (vmar, addr) = (stage.vmar, stage.at(slot));
     let vmo = make_vmo(stage, 2 * PIECE, ZX_VMO_RESIZABLE, Some(FILL))?;
     make_mapping(stage, vmar, slot, vmo, vmo, Access::ReadWrite)?;
@@ -101,7 +101,7 @@ fn past_the_end(stage: &mut Stage<'_>, slot: u64) -> Result<(), TourError> {
 }
 
 /// A piece that nothing happens to.
-fn arguments(stage: &mut Stage<'_>, slot: u64) -> Result<(), TourError> {
+fn arguments(stage: &mut Stage<'_>, slot: u64) -> Result<(), Failure> {
     let (vmar, addr, len) = (stage.vmar, stage.at(slot), bytes(PIECE));
     let vmo = make_vmo(stage, PIECE, 0, Some(FILL))?;
     make_mapping(stage, vmar, slot, vmo, vmo, Access::ReadWrite)?;
@@ -164,7 +164,7 @@ fn arguments(stage: &mut Stage<'_>, slot: u64) -> Result<(), TourError> {
 }
 
 /// A VMO that the stage looks after, committed throughout if it is filled.
-fn make_vmo(stage: &mut Stage<'_>, pages: u64, options: u32, fill: Option<u8>) -> Result<zx_handle_t, TourError> {
+fn make_vmo(stage: &mut Stage<'_>, pages: u64, options: u32, fill: Option<u8>) -> Result<zx_handle_t, Failure> {
     let mut vmo = ZX_HANDLE_INVALID;
     setup("a VMO", stage.kernel.vmo_create(pages * PAGE_SIZE, options, &mut vmo))?;
     let content = vec![fill.unwrap_or(0); bytes(pages)];
@@ -184,7 +184,7 @@ fn make_mapping(
     handle: zx_handle_t,
     vmo: zx_handle_t,
     access: Access,
-) -> Result<(), TourError> {
+) -> Result<(), Failure> {
     let offset = if vmar == stage.vmar { bytes(page) } else { 0 };
     let len = stage.content(vmo).len();
     let options = access.options() | ZX_VM_SPECIFIC | ZX_VM_MAP_RANGE;
@@ -195,7 +195,7 @@ fn make_mapping(
 }
 
 /// A VMAR of a piece's size at page `page` of the stage.
-fn make_region(stage: &mut Stage<'_>, page: u64) -> Result<zx_handle_t, TourError> {
+fn make_region(stage: &mut Stage<'_>, page: u64) -> Result<zx_handle_t, Failure> {
     let options = ZX_VM_CAN_MAP_READ | ZX_VM_CAN_MAP_WRITE | ZX_VM_CAN_MAP_SPECIFIC | ZX_VM_SPECIFIC;
     let (mut child, mut addr) = (ZX_HANDLE_INVALID, 0);
     let made = stage.kernel.vmar_allocate(stage.vmar, options, bytes(page), bytes(PIECE), &mut child, &mut addr);
@@ -204,7 +204,7 @@ fn make_region(stage: &mut Stage<'_>, page: u64) -> Result<zx_handle_t, TourErro
 }
 
 /// Clears the slot and closes the handles.
-fn strike(stage: &mut Stage<'_>, slot: u64, handles: &[zx_handle_t]) -> Result<(), TourError> {
+fn strike(stage: &mut Stage<'_>, slot: u64, handles: &[zx_handle_t]) -> Result<(), Failure> {
     let addr = stage.at(slot);
     for page in slot..slot + SLOT {
         stage.hides(stage.at(page));

@@ -18,7 +18,7 @@ use zxvm_types::*;
 
 use super::report::{Figures, Row};
 use super::verdict::{Counts, Documented, Seen, Terms, differences};
-use super::{TourError, setup};
+use crate::failure::{Failure, setup};
 use crate::procfs;
 use crate::progress::Progress;
 use crate::witness::{Sight, Witness, huge_shared_pages};
@@ -81,7 +81,7 @@ impl Access {
 
 impl<'k> Stage<'k> {
     /// Allocates a VMAR of `pages`.
-    pub fn new(kernel: &'k Kernel, pages: u64, progress: Progress) -> Result<Self, TourError> {
+    pub fn new(kernel: &'k Kernel, pages: u64, progress: Progress) -> Result<Self, Failure> {
         let (mut vmar, mut base) = (ZX_HANDLE_INVALID, 0);
         let len = (pages * PAGE_SIZE) as usize;
         let options = ZX_VM_CAN_MAP_READ | ZX_VM_CAN_MAP_WRITE | ZX_VM_CAN_MAP_SPECIFIC;
@@ -168,7 +168,7 @@ impl<'k> Stage<'k> {
         says: &'static str,
         documented: Documented,
         act: impl FnOnce(&mut Hands<'_>) -> Result<(), Status>,
-    ) -> Result<(), TourError> {
+    ) -> Result<(), Failure> {
         let call = call.into();
         self.progress.step(&call);
         let before = self.look()?;
@@ -201,7 +201,7 @@ impl<'k> Stage<'k> {
     }
 
     /// What Linux shows of the stage, and the committed bytes that the engine tells.
-    fn look(&self) -> Result<(Sight, u64), TourError> {
+    fn look(&self) -> Result<(Sight, u64), Failure> {
         let mut committed = 0;
         for &vmo in self.contents.keys() {
             let mut info = zx_info_vmo_t::new_zeroed();

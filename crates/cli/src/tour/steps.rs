@@ -7,9 +7,9 @@ use zxvm_host::PAGE_SIZE;
 use zxvm_host::user::UserRef;
 use zxvm_types::*;
 
-use super::TourError;
 use super::stage::{Access, Stage, bytes};
 use super::verdict::Documented;
+use crate::failure::Failure;
 
 /// Pages behind the file.
 const ROOM: u64 = 16;
@@ -44,7 +44,7 @@ impl Cast {
 }
 
 /// Plays it. Nothing is left mapped or alive.
-pub fn play(stage: &mut Stage<'_>, cast: Cast) -> Result<(), TourError> {
+pub fn play(stage: &mut Stage<'_>, cast: Cast) -> Result<(), Failure> {
     let vmo = becomes_memory(stage, cast.file, cast.file_pages, cast.pages)?;
     let pages = cast.pages;
     let (first, second) = (stage.at(0), stage.at(pages + 1));
@@ -54,7 +54,7 @@ pub fn play(stage: &mut Stage<'_>, cast: Cast) -> Result<(), TourError> {
 }
 
 /// Ends with every page committed and entered at page 0 of the stage.
-fn becomes_memory(stage: &mut Stage<'_>, file: Vec<u8>, loaded: u64, pages: u64) -> Result<zx_handle_t, TourError> {
+fn becomes_memory(stage: &mut Stage<'_>, file: Vec<u8>, loaded: u64, pages: u64) -> Result<zx_handle_t, Failure> {
     let (vmar, first, len) = (stage.vmar, stage.at(0), bytes(pages));
     stage.group("A file becomes memory");
     let mut vmo = ZX_HANDLE_INVALID;
@@ -109,7 +109,7 @@ fn is_mapped_twice(
     pages: u64,
     first: usize,
     second: usize,
-) -> Result<(), TourError> {
+) -> Result<(), Failure> {
     let (vmar, len) = (stage.vmar, bytes(pages));
     stage.group("A second mapping of it");
     let options = Access::ReadWrite.options() | ZX_VM_SPECIFIC;
@@ -146,7 +146,7 @@ fn is_mapped_twice(
 }
 
 /// Ends with the first mapping writable again. Returns the pages that are then committed.
-fn is_given_back(stage: &mut Stage<'_>, vmo: zx_handle_t, pages: u64, first: usize) -> Result<u64, TourError> {
+fn is_given_back(stage: &mut Stage<'_>, vmo: zx_handle_t, pages: u64, first: usize) -> Result<u64, Failure> {
     let (vmar, half) = (stage.vmar, pages / 2);
     let op = |stage: &mut Stage<'_>, call: String, says, op, from: u64, count: u64, left: u64| {
         let addr = first + bytes(from);
@@ -197,7 +197,7 @@ fn ends(
     pages: u64,
     mappings: [usize; 2],
     committed: u64,
-) -> Result<(), TourError> {
+) -> Result<(), Failure> {
     let vmar = stage.vmar;
     stage.group("The end of it");
     mappings.iter().for_each(|&addr| stage.hides(addr));

@@ -1,0 +1,62 @@
+//! Why a command has no report.
+
+use std::io;
+use std::path::PathBuf;
+
+use rustix::process::{Resource, getrlimit};
+use zxvm_types::Status;
+
+use crate::table::size;
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A file that was named cannot be used.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The engine cannot start, or a scene cannot be set up.
+    #[error("{what} cannot be had: {status} (zxvm doctor may know why)")]
+    Setup {
+        /// What was wanted.
+        what: &'static str,
+        /// How that ended.
+        status: Status,
+    },
+    /// Stores cannot be made, and trying would end the process.
+    #[error("files may not be larger than {} here (RLIMIT_FSIZE), and VMOs live in sparse files of 8 EiB; try `ulimit -f unlimited`", size(*.0))]
+    FileLimit(u64),
+    /// Linux does not tell.
+    #[error("/proc cannot be read: {0}")]
+    Proc(#[from] io::Error),
+    /// Standard output does not take the report.
+    #[error("the report cannot be written: {0}")]
+    Output(io::Error),
+}
+
+impl Failure {
+    /// Whether the command was not given what it needs.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::File { .. } => true,
+            Self::Setup { .. } | Self::FileLimit(_) | Self::Proc(_) | Self::Output(_) => false,
+        }
+    }
+}
+
+/// Names what a preparation was for.
+pub fn setup(what: &'static str, result: Result<(), Status>) -> Result<(), Failure> {
+    result.map_err(|status| Failure::Setup { what, status })
+}
+
+/// Refuses where the first VMO with memory would end the process.
+pub fn refuse_file_limit() -> Result<(), Failure> {
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) => Err(Failure::FileLimit(limit)),
+        None => Ok(()),
+    }
+}
