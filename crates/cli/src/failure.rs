@@ -33,6 +33,9 @@ pub enum Failure {
     /// Linux does not tell.
     #[error("/proc cannot be read: {0}")]
     Proc(#[from] io::Error),
+    /// A store through a mapping does not come back.
+    #[error("the writer has made no store for {0} seconds: one through the mapping does not come back")]
+    Stuck(u64),
     /// Standard output does not take the report.
     #[error("the report cannot be written: {0}")]
     Output(io::Error),
@@ -43,7 +46,7 @@ impl Failure {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::File { .. } => true,
-            Self::Setup { .. } | Self::FileLimit(_) | Self::Proc(_) | Self::Output(_) => false,
+            Self::Setup { .. } | Self::FileLimit(_) | Self::Proc(_) | Self::Stuck(_) | Self::Output(_) => false,
         }
     }
 }

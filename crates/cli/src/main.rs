@@ -1,4 +1,5 @@
-//! The command `zxvm`: a tour of what each operation does to Linux's own memory, and a report on what this machine allows.
+//! The command `zxvm`: a tour of what each operation does to Linux's own memory, snapshots taken while a thread stores,
+//! and a report on what this machine allows.
 //!
 //! Exit status: 0 if all is well, 1 if something is not as documented or the engine cannot run, 2 if the command was
 //! not given what it needs.
@@ -11,12 +12,14 @@ mod file;
 mod output;
 mod procfs;
 mod progress;
+mod snapshot;
 mod table;
 mod tour;
 mod witness;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
@@ -43,6 +46,27 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Take snapshots of a file in memory while a thread keeps storing to it, and show what that costs
+    ///
+    /// The file is loaded into a VMO and mapped. Each snapshot must hold the file and exactly the first so many stores,
+    /// at the call, at the end, and after others are closed. Told are the waits of the caller and of the writer, the
+    /// pages copied and the memory, by the engine and by Linux. Exit status 1 if anything is not as documented.
+    Snapshot {
+        /// The file; this program itself if none is named
+        file: Option<PathBuf>,
+        /// How many snapshots
+        #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        snapshots: u16,
+        /// Milliseconds from one to the next
+        #[arg(long, value_name = "MS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(..=60_000))]
+        interval: u32,
+        /// Draw who shares which pages with whom
+        #[arg(long, value_name = "OUT.svg")]
+        svg: Option<PathBuf>,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Tell which kernel features, privileges and limits there are, and what follows
     ///
     /// Exit status 1 if the engine cannot run here at all.
@@ -59,6 +83,13 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Tour { file, json } => tour::run(file.as_deref(), json),
+        Command::Snapshot { file, snapshots, interval, svg, json } => snapshot::run(&snapshot::Options {
+            file,
+            snapshots: snapshots.into(),
+            interval: Duration::from_millis(interval.into()),
+            svg,
+            json,
+        }),
         Command::Doctor { json } => doctor::run(json).map_err(Failure::Output),
     };
     match result {

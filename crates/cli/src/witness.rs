@@ -79,8 +79,14 @@ impl Witness {
     }
 }
 
+/// How many areas of memory Linux keeps track of: those that touch the range, and all.
+pub fn areas_in(range: &Range<u64>) -> io::Result<(usize, usize)> {
+    let maps = fs::read_to_string("/proc/self/maps")?;
+    Ok((procfs::areas(&maps, range).len(), maps.lines().count()))
+}
+
 /// Bytes of memory in the engine's files: what the kernel has allocated, whoever maps it.
-fn file_bytes() -> io::Result<u64> {
+pub fn file_bytes() -> io::Result<u64> {
     const BLOCK: u64 = 512;
     let mut bytes = 0;
     for entry in fs::read_dir("/proc/self/fd")? {
