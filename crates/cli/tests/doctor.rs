@@ -6,7 +6,7 @@ use common::*;
 use serde_json::Value;
 
 /// What every report tells about.
-const SUBJECTS: [&str; 20] = [
+const SUBJECTS: [&str; 21] = [
     "version",
     "page size",
     "memory files",
@@ -23,6 +23,7 @@ const SUBJECTS: [&str; 20] = [
     "memory of the group",
     "root VMAR",
     "a small trial",
+    "snapshots of mapped VMOs",
     "bad addresses",
     "userfaultfd",
     "memory pressure (PSI)",
@@ -67,6 +68,15 @@ fn json_has_the_same_and_is_consistent() {
     }
     let all_ok = findings.iter().all(|finding| finding["state"] == "ok");
     assert_eq!(report["verdict"], if all_ok { "runs" } else { "runs_with_limits" });
+}
+
+/// What is said of userfaultfd and what the engine then does are found out apart from each other.
+#[test]
+fn snapshots_of_mapped_vmos_work_exactly_where_page_faults_say_so() {
+    let report = json(&zxvm(&["doctor", "--json"]));
+    let state = |subject| finding(&report, subject)["state"].as_str().unwrap();
+    let has_a_way = state("userfaultfd") != "missing" && state("- WP_HUGETLBFS_SHMEM") == "ok";
+    assert_eq!(state("snapshots of mapped VMOs"), if has_a_way { "ok" } else { "missing" }, "{report:#}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::fs;
 
 use zerocopy::{FromZeros, IntoBytes};
-use zxvm_host::PAGE_SIZE;
-use zxvm_host::linux::probe;
+use zxvm_host::linux::{Words, probe};
+use zxvm_host::{AddrRange, PAGE_SIZE};
 use zxvm_syscall::{Config, Kernel};
 use zxvm_types::*;
 
@@ -23,7 +23,7 @@ pub fn findings(has_stores: bool) -> Vec<Finding> {
     };
     let mut findings = vec![root(kernel)];
     if has_stores {
-        findings.push(trial(kernel));
+        findings.extend([trial(kernel), snapshots(kernel)]);
     }
     findings.push(bad_addresses());
     findings
@@ -56,6 +56,46 @@ fn trial(kernel: &Kernel) -> Finding {
         Err((call, status)) => (State::Missing, format!("{call}: {status}"), "No VMO can be used."),
     };
     Finding::new("a small trial", state, found, follows).blocks()
+}
+
+fn snapshots(kernel: &Kernel) -> Finding {
+    let subject = "snapshots of mapped VMOs";
+    match try_snapshot(kernel) {
+        Ok(()) => Finding::new(subject, State::Ok, "work", "One was taken, stored over, and stayed as it was."),
+        Err((call, status)) => {
+            let follows = "The page faults below decide. Snapshots of VMOs that are not mapped work.";
+            Finding::new(subject, State::Missing, format!("{call}: {status}"), follows)
+        }
+    }
+}
+
+/// Takes a snapshot and stores through the mapping of what it was taken of.
+fn try_snapshot(kernel: &Kernel) -> Result<(), (&'static str, Status)> {
+    let in_call = |call| move |status| (call, status);
+    let (len, root) = (PAGE_SIZE as usize, kernel.vmar_root_self());
+    let (mut vmo, mut addr, mut child) = (ZX_HANDLE_INVALID, 0, ZX_HANDLE_INVALID);
+    kernel.vmo_create(len as u64, 0, &mut vmo).map_err(in_call("zx_vmo_create"))?;
+    let options = ZX_VM_PERM_READ | ZX_VM_PERM_WRITE;
+    kernel.vmar_map(root, options, 0, vmo, 0, len, &mut addr).map_err(in_call("zx_vmar_map"))?;
+    let words = AddrRange::new(addr as u64, len as u64).ok().and_then(Words::new);
+    let words = words.ok_or(("zx_vmar_map", Status::BAD_STATE))?;
+    let mut held = [0; Words::BYTES];
+    let taken = (|| {
+        words.store(0, 1);
+        let snapshot = ZX_VMO_CHILD_SNAPSHOT;
+        kernel.vmo_create_child(vmo, snapshot, 0, len as u64, &mut child).map_err(in_call("zx_vmo_create_child"))?;
+        words.store(0, 2);
+        kernel.vmo_read(child, held.as_mut_slice().into(), 0).map_err(in_call("zx_vmo_read"))?;
+        kernel.handle_close(child).map_err(in_call("zx_handle_close"))?;
+        if (u64::from_ne_bytes(held), words.load(0)) == (1, 2) {
+            Ok(())
+        } else {
+            Err(("a store through the mapping", Status::IO_DATA_INTEGRITY))
+        }
+    })();
+    kernel.vmar_unmap(root, addr, len).map_err(in_call("zx_vmar_unmap"))?;
+    kernel.handle_close(vmo).map_err(in_call("zx_handle_close"))?;
+    taken
 }
 
 fn try_out(kernel: &Kernel) -> Result<(), (&'static str, Status)> {

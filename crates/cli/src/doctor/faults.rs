@@ -1,4 +1,4 @@
-//! What pagers, snapshots of mapped VMOs and reclaim will need: a say in page faults, and news of memory pressure.
+//! A say in page faults, which snapshots of mapped VMOs need and pagers will, and news of memory pressure for reclaim.
 
 use std::fs;
 use std::io;
@@ -7,21 +7,36 @@ use zxvm_host::linux::probe::{self, UffdFeatures, Userfaultfd};
 
 use super::{Finding, State, number};
 
-/// All about faults and pressure.
-pub fn findings() -> Vec<Finding> {
-    let uffd = probe::userfaultfd();
-    let mut findings = vec![access(&uffd)];
-    if let Some(features) = uffd.features {
-        findings.extend(FEATURES.map(|Feature { name, bit, since, with, without }| {
-            if features.contains(bit) {
+/// What there is of userfaultfd.
+pub struct Faults(Userfaultfd);
+
+impl Faults {
+    /// Tries all ways.
+    pub fn try_all() -> Self {
+        Self(probe::userfaultfd())
+    }
+
+    /// What decides on snapshots of mapped VMOs.
+    pub fn for_snapshots(&self) -> Vec<Finding> {
+        std::iter::once(access(&self.0)).chain(self.features(&FOR_SNAPSHOTS)).collect()
+    }
+
+    /// What decides on pagers and reclaim.
+    pub fn for_pagers(&self) -> Vec<Finding> {
+        self.features(&FOR_PAGERS).into_iter().chain([pressure()]).collect()
+    }
+
+    fn features(&self, wanted: &[Feature]) -> Vec<Finding> {
+        let Some(there) = self.0.features else { return Vec::new() };
+        let finding = |&Feature { name, bit, since, with, without }: &Feature| {
+            if there.contains(bit) {
                 Finding::new(name, State::Ok, "there", with)
             } else {
                 Finding::new(name, State::Missing, format!("Linux {since} has it"), without)
             }
-        }));
+        };
+        wanted.iter().map(finding).collect()
     }
-    findings.push(pressure());
-    findings
 }
 
 struct Feature {
@@ -32,20 +47,21 @@ struct Feature {
     without: &'static str,
 }
 
-const FEATURES: [Feature; 4] = [
+const FOR_SNAPSHOTS: [Feature; 1] = [Feature {
+    name: "- WP_HUGETLBFS_SHMEM",
+    bit: UffdFeatures::WP_HUGETLBFS_SHMEM,
+    since: "5.19 (on aarch64 6.10)",
+    with: "The first store to each shared page is caught and its page copied.",
+    without: "Shared memory cannot be write-protected: snapshots of mapped VMOs are NOT_SUPPORTED.",
+}];
+
+const FOR_PAGERS: [Feature; 3] = [
     Feature {
         name: "- MINOR_SHMEM",
         bit: UffdFeatures::MINOR_SHMEM,
         since: "5.14",
         with: "Pages are supplied without a copy.",
         without: "Every page supplied is copied once more.",
-    },
-    Feature {
-        name: "- WP_HUGETLBFS_SHMEM",
-        bit: UffdFeatures::WP_HUGETLBFS_SHMEM,
-        since: "5.19",
-        with: "First writes can be trapped.",
-        without: "No dirty tracking, no snapshots of mapped VMOs.",
     },
     Feature {
         name: "- WP_ASYNC",
@@ -71,13 +87,16 @@ fn access(uffd: &Userfaultfd) -> Finding {
         (Err(_), Err(_)) => None,
     };
     match (way, &uffd.user_mode_only) {
-        (Some(way), _) => Finding::new(subject, State::Ok, way, "Faults can be served wherever they happen."),
+        (Some(way), _) => {
+            Finding::new(subject, State::Ok, way, "Faults are served wherever they happen, in system calls too.")
+        }
         (None, Ok(())) => {
-            let follows = "Linux calls on absent pages give EFAULT. Access to /dev/userfaultfd lifts that.";
+            let follows = "A Linux call that stores to a page shared with a snapshot, such as read(2), gives EFAULT. \
+                           Access to /dev/userfaultfd lifts that.";
             Finding::new(subject, State::Limited, "user-mode faults only", follows)
         }
         (None, Err(error)) => {
-            let follows = "Pagers and snapshots of mapped VMOs would say NOT_SUPPORTED; all else works.";
+            let follows = "Snapshots of mapped VMOs are NOT_SUPPORTED; all else works.";
             Finding::new(subject, State::Missing, refusal(error), follows)
         }
     }

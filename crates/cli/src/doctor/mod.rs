@@ -90,14 +90,13 @@ struct Report {
 pub fn run(json: bool) -> io::Result<bool> {
     let store = kernel::Store::try_one();
     let has_stores = store.can_be_had();
+    let faults = faults::Faults::try_all();
     let groups = vec![
         Group { title: "Kernel", findings: kernel::findings(store) },
         Group { title: "Limits", findings: limits::findings() },
         Group { title: "Engine", findings: engine::findings(has_stores) },
-        Group {
-            title: "For pagers, snapshots and reclaim, which are not in this version yet",
-            findings: faults::findings(),
-        },
+        Group { title: "Page faults, for snapshots of mapped VMOs", findings: faults.for_snapshots() },
+        Group { title: "For pagers and reclaim, which are not in this version yet", findings: faults.for_pagers() },
     ];
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let report = Report { kernel: release, verdict: verdict(&groups), groups };
