@@ -97,28 +97,41 @@ fn snapshots(count: usize) -> String {
     counted(count as u64, "snapshot")
 }
 
-/// The file that the drawing goes to, opened before anything takes time.
+/// The file that the drawing goes to, opened before anything takes time. Without a drawing it is as it was before.
 struct Drawing {
     path: PathBuf,
     file: File,
+    was_there: bool,
+    done: bool,
 }
 
 impl Drawing {
     fn create(path: &Path) -> Result<Self, Failure> {
-        let file = File::create(path).map_err(|error| Self::failed(path, &error))?;
-        Ok(Self { path: path.to_owned(), file })
+        let was_there = path.exists();
+        let file = File::options().write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|error| Self::failed(path, &error))?;
+        Ok(Self { path: path.to_owned(), file, was_there, done: false })
     }
 
-    /// Writes it. Where there is nothing to draw, there is no file.
+    /// Writes it, if there is anything to draw.
     fn finish(mut self, svg: Option<String>) -> Result<(), Failure> {
-        let done = match svg {
-            Some(svg) => self.file.write_all(svg.as_bytes()),
-            None => std::fs::remove_file(&self.path),
-        };
-        done.map_err(|error| Self::failed(&self.path, &error))
+        let Some(svg) = svg else { return Ok(()) };
+        let written = self.file.set_len(0).and_then(|()| self.file.write_all(svg.as_bytes()));
+        written.map_err(|error| Self::failed(&self.path, &error))?;
+        self.done = true;
+        Ok(())
     }
 
     fn failed(path: &Path, error: &io::Error) -> Failure {
         Failure::File { path: path.to_owned(), why: error.to_string() }
+    }
+}
+
+impl Drop for Drawing {
+    fn drop(&mut self) {
+        if !self.done && !self.was_there {
+            // Nobody can be told that it stays, empty.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }

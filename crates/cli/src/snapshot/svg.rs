@@ -57,7 +57,7 @@ impl Sharing {
             Self::One => "#d95f02",
             Self::Two => "#b8860b",
             Self::Few => "#2a9d6f",
-            Self::Many => "#3a7fc4",
+            Self::Many => "#7390b5",
         }
     }
 
