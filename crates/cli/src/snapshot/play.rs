@@ -166,10 +166,11 @@ impl<'k> Play<'k> {
         let call = start.elapsed() - at;
         let after = self.writer.published();
         setup("a snapshot of a mapped VMO", made)?;
+        // Whatever the snapshot holds is made by now, so none of it is of the next round.
+        self.writer.next_round();
         // With the next store ends the gap that the call may have made.
         self.writer.wait_beyond(after)?;
         let gap = self.writer.longest_gap();
-        self.writer.next_round();
         let linux_bytes = witness::file_bytes()?;
         let (holds, share) = (None, None);
         Ok(Taken { handle, at, call, gap, asked, before, after, private_pages, linux_bytes, holds, share })

@@ -167,8 +167,11 @@ impl Report {
                 " {warn}Linux uses huge pages for shared memory here: its figures are shown, not judged.{warn:#}"
             );
         }
+        if !self.as_documented {
+            text.push('\n');
+        }
         for difference in &self.differences {
-            let _ = writeln!(text, "\n {bad}✗ {difference}{bad:#}");
+            let _ = writeln!(text, " {bad}✗ {difference}{bad:#}");
         }
         let (tone, verdict) = if self.as_documented {
             let times = counted(self.comparisons, "comparison");

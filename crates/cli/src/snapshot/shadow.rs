@@ -2,7 +2,8 @@
 //!
 //! 1. `sums[p]` is the checksum of page p; the checksum of all is that of the sums. A store changes them in constant time,
 //!    so that thousands of moments can be compared with what a snapshot holds.
-//! 2. `changed` are the pages stored to since it was last taken away.
+//! 2. `changed` are the pages stored to since it was last taken away, each once; `is_changed` tells of every page whether it
+//!    is among them.
 
 use std::collections::BTreeSet;
 
@@ -58,7 +59,8 @@ pub struct Shadow {
     sums: Vec<u64>,
     stores: u64,
     round: Round,
-    changed: BTreeSet<usize>,
+    changed: Vec<usize>,
+    is_changed: Vec<bool>,
 }
 
 impl Shadow {
@@ -66,8 +68,8 @@ impl Shadow {
     pub fn new(mut content: Vec<u8>) -> Self {
         content.resize(content.len().next_multiple_of(PAGE), 0);
         let sums: Vec<_> = content.chunks(PAGE).map(page_sum).collect();
-        let round = Round::new(sums.len(), 0);
-        Self { content, sums, stores: 0, round, changed: BTreeSet::new() }
+        let (round, is_changed) = (Round::new(sums.len(), 0), vec![false; sums.len()]);
+        Self { content, sums, stores: 0, round, changed: Vec::new(), is_changed }
     }
 
     /// Its bytes.
@@ -91,7 +93,8 @@ impl Shadow {
     }
 
     /// Takes away the list of pages that have been stored to.
-    pub fn take_changed(&mut self) -> BTreeSet<usize> {
+    pub fn take_changed(&mut self) -> Vec<usize> {
+        self.changed.iter().for_each(|&page| self.is_changed[page] = false);
         std::mem::take(&mut self.changed)
     }
 
@@ -113,7 +116,9 @@ impl Shadow {
         let old = u64::from_ne_bytes(*bytes);
         *bytes = store.value.to_ne_bytes();
         self.sums[page] = self.sums[page].wrapping_sub(term(index, old)).wrapping_add(term(index, store.value));
-        self.changed.insert(page);
+        if !std::mem::replace(&mut self.is_changed[page], true) {
+            self.changed.push(page);
+        }
         self.stores += 1;
         page
     }

@@ -17,7 +17,7 @@ use super::stores::Round;
 use crate::failure::Failure;
 
 /// From one store to the next, at least. Faster only means that more has to be made again to verify.
-const PACE: Duration = Duration::from_nanos(250);
+const PACE: Duration = Duration::from_micros(1);
 
 /// How long a store may take.
 const PATIENCE: Duration = Duration::from_secs(10);
