@@ -30,7 +30,7 @@ use super::svg::{self, Labels};
 use super::writer::Writer;
 use crate::failure::{Failure, setup};
 use crate::progress::Progress;
-use crate::table::counted;
+use crate::table::{count, counted};
 use crate::witness;
 
 /// Bytes read or written at once.
@@ -260,7 +260,7 @@ impl<'k> Play<'k> {
     pub fn drawing(&self, title: &str) -> Option<String> {
         self.whole.as_ref()?;
         let rows = self.taken.iter().enumerate();
-        let rows = rows.map(|(index, taken)| format!("#{}, {} ms", index + 1, taken.at.as_millis()));
+        let rows = rows.map(|(index, taken)| format!("#{}, {} ms", index + 1, count(taken.at.as_millis() as u64)));
         let labels = Labels {
             title: title.to_owned(),
             rows: rows.chain(["the VMO".to_owned()]).collect(),
