@@ -1,5 +1,6 @@
 //! The engine as one value: host, stores, address space, handles, and the two handles that a process is born with.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -116,8 +117,9 @@ impl Kernel {
     pub fn audit(&self) {
         self.space.audit();
         self.stores.audit();
+        let mut seen = BTreeSet::new();
         self.handles.for_each(|handle| match &handle.object {
-            Object::Vmo(object) => object.vmo().audit(),
+            Object::Vmo(object) => object.vmo().audit(&mut seen),
             Object::Vmar(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) => {}
         });
     }

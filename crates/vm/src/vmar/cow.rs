@@ -58,6 +58,8 @@ pub struct Part {
     pub addrs: AddrRange,
     /// What it shows, in the content.
     pub range: VmoRange,
+    /// Whether the mapping may ever be stored through.
+    pub storable: bool,
 }
 
 impl Part {
@@ -88,7 +90,8 @@ impl Layout {
             let Some(inside) = shown.intersect(VmoRange::from_bounds(0, limit(mapping, family))) else { continue };
             let Some(range) = mapping.vmo.in_content(inside).intersect(range) else { continue };
             let start = at.start() + (range.start() - mapping.vmo.base() - shown.start());
-            parts.push(Part { base: at, addrs: AddrRange::from_bounds(start, start + range.len()), range });
+            let addrs = AddrRange::from_bounds(start, start + range.len());
+            parts.push(Part { base: at, addrs, range, storable: mapping.can.contains(Prot::WRITE) });
         }
         parts
     }
@@ -185,7 +188,7 @@ impl AddressSpace {
             Keep::Nothing => {}
         }
         self.show_moved(layout, state, content, run, &window, at)
-            .inspect_err(|_| free(family, state, &window, at, run.len()))?;
+            .inspect_err(|_| state.free(family.host(), window.store(), window.part(at, run.len())))?;
         state.release(family.host(), &cell);
         let moved = &mut state.contents[content as usize];
         moved.extents.replace(run, &window, at);
@@ -214,7 +217,7 @@ impl AddressSpace {
         // Those whom somebody sees are moved alone: it takes no guard to show them what is theirs alone.
         if others.len() == 1 {
             self.show_moved(layout, state, first, run, &window, at)
-                .inspect_err(|_| free(family, state, &window, at, run.len()))?;
+                .inspect_err(|_| state.free(family.host(), window.store(), window.part(at, run.len())))?;
         }
         let at_home = state.contents[content as usize].extents.is_home(&cell.window);
         state.frames.change(cell.window.store(), cell.stored(), |_, _| (!at_home).then_some(1));
@@ -262,7 +265,12 @@ impl AddressSpace {
             for (addrs, prot) in layout.prots(self.root, part) {
                 let into = part.range.start() - run.start() + (addrs.start() - part.addrs.start());
                 let view = View::Store { store: window.store(), at: window.offset(at + into), prot };
-                if let Err(error) = self.host.map(addrs, view) {
+                let shown = self.host.map(addrs, view).and_then(|()| match part.storable {
+                    // It can be guarded one day, and is one with its neighbours until then.
+                    true => self.watch(addrs),
+                    false => Ok(()),
+                });
+                if let Err(error) = shown {
                     undo(&parts[..=index]);
                     undo(&parts[index + 1..]);
                     return Err(status(error));
@@ -396,15 +404,7 @@ fn other_place(
 fn copy(family: &Family, state: &mut FamilyState, cell: &Cell, window: &Window, at: u64) -> Result<(), Status> {
     let (from, to) = (cell.stored(), window.part(at, cell.range.len()).start());
     let copied = family.host().copy(cell.window.store(), from, window.store(), to).map_err(status);
-    copied.inspect_err(|_| free(family, state, window, at, cell.range.len()))
-}
-
-/// Frees a place that was not used in the end.
-fn free(family: &Family, state: &mut FamilyState, window: &Window, at: u64, len: u64) {
-    let part = window.part(at, len);
-    if family.host().punch(window.store(), part).is_err() {
-        state.frames.change(window.store(), part, |_, _| Some(0));
-    }
+    copied.inspect_err(|_| state.free(family.host(), window.store(), window.part(at, cell.range.len())))
 }
 
 impl FamilyState {

@@ -7,7 +7,7 @@ use zxvm_types::Status;
 
 use super::mapping::{Mapping, ProtRuns};
 use super::op_range::Piece;
-use super::project::{Steps, guards, limit, project};
+use super::project::{Steps, Watched, limit, project, watch};
 use super::{AddressSpace, Child, Layout, Place, RegionId, Vmar};
 use crate::error::status;
 use crate::vmo::Vmo;
@@ -93,7 +93,9 @@ impl AddressSpace {
             let family = content.family();
             let mut steps = Steps::default();
             let views = project(mapping, range, range, family, limit);
-            steps.show_guarded(views, &guards(mapping, range, range, family, limit));
+            let mut watched = Watched::default();
+            watch(mapping, range, range, family, limit, &mut watched);
+            steps.show_watched(views, &watched);
             Ok(steps)
         };
         match self.apply(layout, &plan(false)?) {

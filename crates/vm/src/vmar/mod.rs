@@ -194,12 +194,12 @@ impl AddressSpace {
         let layout = self.layout.read();
         layout.audit(self.root, None);
         assert!(!layout.is_damaged(), "the host would not put back {:?}", layout.damaged);
-        let (views, guards) = layout.views(self.root, self.range);
+        let (views, watched) = layout.views(self.root, self.range);
         let expected = project::merged(views);
         let pieces = self.host.pieces(self.range).expect("the host answers audits");
         let shown = project::merged(pieces.into_iter().map(|piece| (piece.range, piece.view)).collect());
         assert_eq!(shown, expected, "the host shows something else than the tree says");
-        for guard in guards {
+        for guard in watched.guards {
             let open = &mut |open| panic!("stores to {open:?} reach what others hold");
             self.host.unguarded_runs(guard, open).expect("the host answers audits");
         }

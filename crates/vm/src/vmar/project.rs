@@ -8,7 +8,7 @@
 //! 4. If a step fails, everything that the steps before it (and it) touched is shown again as the tree says, which the
 //!    change has not touched yet.
 
-use zxvm_host::{AddrRange, HostResult, Prot, StoreId, View, VmoRange, Watch, addr};
+use zxvm_host::{AddrRange, HostError, HostResult, Prot, StoreId, View, VmoRange, Watch, addr};
 
 use super::mapping::Mapping;
 use super::{AddressSpace, Layout, Part, RegionId};
@@ -33,6 +33,15 @@ impl Step {
             Self::Show(range, _) | Self::Protect(range, _) | Self::Watch(range) | Self::Guard(range) => range,
         }
     }
+}
+
+/// What is to be watched: where a content that is careful is shown in mappings that may ever be stored through.
+#[derive(Debug, Default)]
+pub struct Watched {
+    /// All of that.
+    pub ranges: Vec<AddrRange>,
+    /// What of it is to be guarded.
+    pub guards: Vec<AddrRange>,
 }
 
 /// Steps in the order of addresses; what can be one call becomes one.
@@ -66,30 +75,28 @@ impl Steps {
         }
     }
 
-    /// Shows the views, and guards `guards`, which are parts of them.
-    pub fn show_guarded(&mut self, views: Vec<(AddrRange, View)>, guards: &[AddrRange]) {
-        if guards.is_empty() {
-            return self.show(views);
+    /// Shows the views and watches `watched`, which are parts of them.
+    pub fn show_watched(&mut self, views: Vec<(AddrRange, View)>, watched: &Watched) {
+        if watched.guards.is_empty() {
+            self.show(views);
+            watched.ranges.iter().for_each(|&range| self.push(Step::Watch(range)));
+            return;
         }
-        let mut stored = Vec::new();
+        let mut writable = Vec::new();
         for (range, view) in merged(views) {
             match view {
                 View::Held => self.push(Step::Show(range, view)),
                 View::Store { store, at, prot } => {
                     self.push(Step::Show(range, View::Store { store, at, prot: prot.difference(Prot::WRITE) }));
-                    stored.push((range, prot));
+                    if prot.contains(Prot::WRITE) {
+                        writable.push((range, prot));
+                    }
                 }
             }
         }
-        for &(range, _) in &stored {
-            self.push(Step::Watch(range));
-        }
-        for &guard in guards {
-            self.push(Step::Guard(guard));
-        }
-        for (range, prot) in stored.into_iter().filter(|(_, prot)| prot.contains(Prot::WRITE)) {
-            self.push(Step::Protect(range, prot));
-        }
+        watched.ranges.iter().for_each(|&range| self.push(Step::Watch(range)));
+        watched.guards.iter().for_each(|&guard| self.push(Step::Guard(guard)));
+        writable.into_iter().for_each(|(range, prot)| self.push(Step::Protect(range, prot)));
     }
 }
 
@@ -166,21 +173,37 @@ pub fn project(
     views
 }
 
-/// The runs of `part` of the mapping at `base` that are to be guarded, if its VMO ended at `limit`.
-pub fn guards(mapping: &Mapping, base: AddrRange, part: AddrRange, family: &FamilyState, limit: u64) -> Vec<AddrRange> {
-    let shown = mapping.vmo_range(base, part);
-    if family.frames.is_empty() || !mapping.can.contains(Prot::WRITE) {
-        return Vec::new();
+/// Adds what is to be watched of `part` of the mapping at `base`, if its VMO ended at `limit`.
+pub fn watch(
+    mapping: &Mapping,
+    base: AddrRange,
+    part: AddrRange,
+    family: &FamilyState,
+    limit: u64,
+    watched: &mut Watched,
+) {
+    let content = &family.contents[mapping.vmo.content() as usize];
+    if !content.careful || !mapping.can.contains(Prot::WRITE) {
+        return;
     }
-    let Some(inside) = shown.intersect(VmoRange::from_bounds(0, limit)) else { return Vec::new() };
+    let shown = mapping.vmo_range(base, part);
+    let Some(inside) = shown.intersect(VmoRange::from_bounds(0, limit)) else { return };
     let inside = mapping.vmo.in_content(inside);
-    let cells = family.cells(mapping.vmo.content(), inside).into_iter().filter(|cell| cell.is_shared());
-    cells
-        .map(|cell| {
-            let start = part.start() + (cell.range.start() - inside.start());
-            AddrRange::from_bounds(start, start + cell.range.len())
-        })
-        .collect()
+    let addrs = |range: VmoRange| {
+        let start = part.start() + (range.start() - inside.start());
+        AddrRange::from_bounds(start, start + range.len())
+    };
+    for place in content.extents.places(inside) {
+        let range = addrs(place.range);
+        match watched.ranges.last_mut() {
+            Some(last) if last.end() == range.start() => *last = AddrRange::from_bounds(last.start(), range.end()),
+            Some(_) | None => watched.ranges.push(range),
+        }
+    }
+    if !family.frames.is_empty() {
+        let cells = family.cells(mapping.vmo.content(), inside).into_iter().filter(|cell| cell.is_shared());
+        watched.guards.extend(cells.map(|cell| addrs(cell.range)));
+    }
 }
 
 /// A run of pages of one mapping: where it is shown, which store from which byte on, and what is allowed.
@@ -197,9 +220,9 @@ pub fn stores(mapping: &Mapping, base: AddrRange, part: AddrRange, family: &Fami
 }
 
 impl Layout {
-    /// What the tree says of `range` below `id`, without gaps, and what of it is to be guarded.
-    pub(super) fn views(&self, id: RegionId, range: AddrRange) -> (Vec<(AddrRange, View)>, Vec<AddrRange>) {
-        let (mut views, mut guarded) = (Vec::new(), Vec::new());
+    /// What the tree says of `range` below `id`, without gaps, and what of it is to be watched.
+    pub(super) fn views(&self, id: RegionId, range: AddrRange) -> (Vec<(AddrRange, View)>, Watched) {
+        let (mut views, mut watched) = (Vec::new(), Watched::default());
         let mut at = range.start();
         for (_, base, mapping) in self.mappings(id, range) {
             let part = base.intersect(range).expect("it touches");
@@ -209,13 +232,13 @@ impl Layout {
             let content = mapping.vmo.lock();
             let (family, limit) = (content.family(), limit(mapping, content.family()));
             views.extend(project(mapping, base, part, family, limit));
-            guarded.extend(guards(mapping, base, part, family, limit));
+            watch(mapping, base, part, family, limit, &mut watched);
             at = part.end();
         }
         if at < range.end() {
             views.push((AddrRange::from_bounds(at, range.end()), View::Held));
         }
-        (views, guarded)
+        (views, watched)
     }
 
     /// The runs of equal protection of a part of a mapping.
@@ -247,8 +270,16 @@ impl AddressSpace {
             Step::Show(range, view) if restore => self.host.restore(range, view),
             Step::Show(range, view) => self.host.map(range, view),
             Step::Protect(range, prot) => self.host.protect(range, prot),
-            Step::Watch(range) => self.host.watch(range, Watch::Guarded),
+            Step::Watch(range) => self.watch(range),
             Step::Guard(range) => self.host.guard(range),
+        }
+    }
+
+    /// Lets pages of `range` be guarded, where that can be had at all: if not, who needs a guard finds out.
+    pub(super) fn watch(&self, range: AddrRange) -> HostResult {
+        match self.host.watch(range, Watch::Guarded) {
+            Err(HostError::NotSupported) => Ok(()),
+            result => result,
         }
     }
 
@@ -261,8 +292,8 @@ impl AddressSpace {
 
     /// Makes the host show what the tree says of `range`; notes it as damaged if it will not.
     pub(super) fn show_again(&self, layout: &Layout, range: AddrRange) -> HostResult {
-        let (views, guards) = layout.views(self.root, range);
-        self.show_all(layout, range, views, &guards)
+        let (views, watched) = layout.views(self.root, range);
+        self.show_all(layout, range, views, &watched)
     }
 
     /// [`AddressSpace::show_again`] for a part of one mapping, with the lock of its VMO's family held.
@@ -270,7 +301,9 @@ impl AddressSpace {
         let (_, base, mapping) = layout.first_mapping(self.root, range).expect("a part of a mapping");
         let limit = limit(mapping, family);
         let views = project(mapping, base, range, family, limit);
-        self.show_all(layout, range, views, &guards(mapping, base, range, family, limit))
+        let mut watched = Watched::default();
+        watch(mapping, base, range, family, limit, &mut watched);
+        self.show_all(layout, range, views, &watched)
     }
 
     fn show_all(
@@ -278,13 +311,13 @@ impl AddressSpace {
         layout: &Layout,
         range: AddrRange,
         views: Vec<(AddrRange, View)>,
-        guards: &[AddrRange],
+        watched: &Watched,
     ) -> HostResult {
         let mut steps = Steps::default();
-        steps.show_guarded(merged(views), guards);
+        steps.show_watched(merged(views), watched);
         let result = steps.0.iter().try_for_each(|&step| self.step(step, true));
         result.inspect_err(|_| {
-            if !guards.is_empty() {
+            if !watched.guards.is_empty() {
                 // Until it can be guarded, nothing is shown: a store must not reach what others hold.
                 let _ = self.host.restore(range, View::Held);
             }

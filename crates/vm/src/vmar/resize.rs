@@ -6,7 +6,7 @@
 use zxvm_host::{AddrRange, PAGE_SIZE, VmoRange, addr};
 use zxvm_types::Status;
 
-use super::project::{Steps, guards, limit, limit_with, project};
+use super::project::{Steps, Watched, limit, limit_with, project, watch};
 use super::{AddressSpace, Layout};
 use crate::error::status;
 use crate::vmo::Vmo;
@@ -140,7 +140,9 @@ impl AddressSpace {
             let start = at.start() + (changed.start() - mapping.offset);
             let part = AddrRange::from_bounds(start, start + changed.len());
             let family = content.family();
-            steps.show_guarded(project(mapping, at, part, family, new), &guards(mapping, at, part, family, new));
+            let mut watched = Watched::default();
+            watch(mapping, at, part, family, new, &mut watched);
+            steps.show_watched(project(mapping, at, part, family, new), &watched);
         }
         Ok(steps)
     }

@@ -16,7 +16,7 @@
 use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use zxvm_host::{AddrRange, VmoRange, Watch, addr};
+use zxvm_host::{AddrRange, HostResult, VmoRange, Watch, addr};
 use zxvm_types::Status;
 
 use super::cow::{ABSENT_MIN, Part};
@@ -87,7 +87,13 @@ impl AddressSpace {
         range: VmoRange,
     ) -> Result<Vec<Part>, Status> {
         let mut frozen = Vec::new();
-        for part in layout.parts(self.root, content.family(), vmo.content(), range) {
+        let parts = layout.parts(self.root, content.family(), vmo.content(), content.whole());
+        // Loads may go on: what they bring is zero, for everybody.
+        for part in parts.into_iter().filter(|part| part.storable) {
+            // All of it is watched from now on, as what is shown later will be.
+            self.watch_places(content, &part).map_err(status)?;
+            let Some(inside) = part.range.intersect(range) else { continue };
+            let part = Part { addrs: part.addrs_of(inside), range: inside, ..part };
             // Between extents nothing is shown, and nothing can be frozen.
             let mut runs: Vec<VmoRange> = Vec::new();
             content.extents.places(part.range).for_each(|place| join(&mut runs, place.range));
@@ -98,6 +104,12 @@ impl AddressSpace {
             }
         }
         Ok(frozen)
+    }
+
+    fn watch_places(&self, content: &Locked<'_>, part: &Part) -> HostResult {
+        let mut runs: Vec<VmoRange> = Vec::new();
+        content.extents.places(part.range).for_each(|place| join(&mut runs, place.range));
+        runs.into_iter().try_for_each(|run| self.watch(part.addrs_of(run)))
     }
 
     /// Ends a freeze wherever that is worth it; `runs` are committed.

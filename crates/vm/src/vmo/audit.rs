@@ -1,6 +1,7 @@
 //! What is always true of a family, asserted against the host. For tests: slow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use zxvm_host::{PAGE_SIZE, StoreId, StoreRange, VmoRange, addr};
 
@@ -14,9 +15,14 @@ impl Vmo {
     /// Asserts the invariants of the VMO's whole family: its extents, what it is known to have committed, who holds which
     /// frames, that nothing is committed past its size or held by nobody, and who is whose child.
     ///
+    /// Does nothing if `seen` says that it was the turn of this family before.
+    ///
     /// # Panics
     /// If one does not hold.
-    pub fn audit(&self) {
+    pub fn audit(&self, seen: &mut BTreeSet<usize>) {
+        if !seen.insert(Arc::as_ptr(&self.family).addr()) {
+            return;
+        }
         let content = self.lock();
         let family = content.family();
         for (number, content) in &family.contents {
@@ -117,18 +123,24 @@ impl Held {
 }
 
 fn audit_nodes(family: &FamilyState) {
+    let (mut children, mut shown): (BTreeMap<u32, u32>, BTreeMap<u32, (u32, u32)>) = Default::default();
     for (number, node) in &family.nodes {
-        let children = family.nodes.iter().filter(|(_, child)| child.parent == Some(number as u32)).count();
-        assert_eq!(node.children as usize, children, "node {number}");
-        assert!(node.parent.is_none_or(|parent| family.nodes.contains(parent as usize)), "node {number}");
+        if let Some(parent) = node.parent {
+            assert!(family.nodes.contains(parent as usize), "node {number}");
+            *children.entry(parent).or_default() += 1;
+        }
         assert!(node.parent.is_some() || !node.clone, "node {number} is a clone of nothing");
+        let (nodes, mappings) = shown.entry(node.content).or_default();
+        *nodes += 1;
+        *mappings += node.num_mappings;
+    }
+    for (number, node) in &family.nodes {
+        assert_eq!(node.children, children.remove(&(number as u32)).unwrap_or(0), "node {number}");
     }
     for (number, content) in &family.contents {
-        let nodes = family.nodes.iter().filter(|(_, node)| node.content as usize == number).count();
-        assert_eq!(content.nodes as usize, nodes, "content {number}");
-        let mappings: u32 =
-            family.nodes.iter().filter(|(_, n)| n.content as usize == number).map(|(_, n)| n.num_mappings).sum();
-        assert_eq!(content.mappings.len(), mappings as usize, "content {number}");
+        let (nodes, mappings) = shown.remove(&(number as u32)).unwrap_or_default();
+        assert_eq!((content.nodes, content.mappings.len()), (nodes, mappings as usize), "content {number}");
         assert!(family.contents.len() == 1 || content.careful, "content {number} has relatives and is not careful");
     }
+    assert!(shown.is_empty(), "{shown:?} is shown and not there");
 }

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use slab::Slab;
-use zxvm_host::{Host, PAGE_SIZE, StoreRange, VmoRange};
+use zxvm_host::{Host, PAGE_SIZE, StoreId, StoreRange, VmoRange};
 use zxvm_types::Status;
 
 use super::extents::Extents;
@@ -47,6 +47,8 @@ pub struct FamilyState {
     pub contents: Slab<Content>,
     pub nodes: Slab<Node>,
     pub frames: Frames,
+    /// Whether there are frames that nobody holds and the host would not free.
+    dead: bool,
 }
 
 /// What is in a VMO.
@@ -169,8 +171,12 @@ impl Locked<'_> {
 impl Family {
     /// With one content and one node for it, both numbered 0.
     pub fn new(stores: Arc<StoreSet>, content: Content, node: Node) -> Arc<Self> {
-        let mut state =
-            FamilyState { contents: Slab::with_capacity(1), nodes: Slab::with_capacity(1), frames: Frames::default() };
+        let mut state = FamilyState {
+            contents: Slab::with_capacity(1),
+            nodes: Slab::with_capacity(1),
+            frames: Frames::default(),
+            dead: false,
+        };
         state.contents.insert(content);
         state.nodes.insert(node);
         let state = Ranked::new(Rank::Vmo, state);
@@ -179,7 +185,11 @@ impl Family {
 
     #[track_caller]
     pub fn lock(&self, content: u32) -> Locked<'_> {
-        Locked { state: self.state.lock(), content }
+        let mut state = self.state.lock();
+        if state.dead {
+            state.tidy(self.host());
+        }
+        Locked { state, content }
     }
 
     pub fn host(&self) -> &dyn Host {
@@ -315,16 +325,38 @@ impl FamilyState {
         content.extents.ensure(range, capacity, &self.frames, |len| stores.window(len)).map_err(status)
     }
 
+    /// Frees frames that nobody holds any more. What the host will not free now it is asked to free again.
+    pub fn free(&mut self, host: &dyn Host, store: StoreId, range: StoreRange) {
+        if host.punch(store, range).is_err() {
+            self.frames.change(store, range, |_, _| Some(0));
+            self.dead = true;
+        }
+    }
+
+    fn tidy(&mut self, host: &dyn Host) {
+        self.dead = false;
+        let dead: Vec<_> = self.frames.all().filter(|(.., count)| *count == 0).collect();
+        for (store, range, _) in dead {
+            self.frames.change(store, range, |_, _| None);
+            self.free(host, store, range);
+        }
+    }
+
     /// Lets go of the frames of a cell that has a count: one content less holds them. What nobody holds is freed.
     pub fn release(&mut self, host: &dyn Host, cell: &Cell) {
-        let store = cell.window.store();
+        let (store, mut gone) = (cell.window.store(), Vec::new());
         self.frames.change(store, cell.stored(), |run, count| match count {
-            // What the host would not free, and what is the owner's alone, is nobody's to let go of.
-            None => None,
-            Some(0) => Some(0),
-            Some(1) => host.punch(store, run).is_err().then_some(0),
+            // What is the owner's alone is not to be let go of, and what nobody holds not held.
+            None | Some(0) => unreachable!("the cell's content holds it with others"),
+            Some(1) => {
+                gone.push(run);
+                None
+            }
             Some(more) => Some(more - 1),
         });
+        for run in gone {
+            self.free(host, store, run);
+        }
     }
 
     /// Forgets what is in `range` of a careful content: frames go to the others who hold them, or are freed. Cannot fail:
@@ -334,12 +366,7 @@ impl FamilyState {
         for cell in self.cells(content, range) {
             match cell.count {
                 Some(_) => self.release(host, &cell),
-                None => {
-                    let (store, part) = (cell.window.store(), cell.stored());
-                    if host.punch(store, part).is_err() {
-                        self.frames.change(store, part, |_, _| Some(0));
-                    }
-                }
+                None => self.free(host, cell.window.store(), cell.stored()),
             }
         }
         self.contents[content as usize].extents.cut(range);
@@ -382,8 +409,8 @@ impl FamilyState {
                         // A home that nobody else uses goes as a whole, with its window.
                         let whole = homes.iter().find(|(_, window)| Arc::ptr_eq(window, &cell.window));
                         let lent = whole.is_some_and(|(range, window)| self.is_lent(window, range.len()));
-                        if lent && host.punch(cell.window.store(), cell.stored()).is_err() {
-                            self.frames.change(cell.window.store(), cell.stored(), |_, _| Some(0));
+                        if lent {
+                            self.free(host, cell.window.store(), cell.stored());
                         }
                     }
                 }
