@@ -7,6 +7,7 @@
 //! Pages are copied, not relinked: a page that moved to another offset would not be at the same place for the family
 //! any more, and a mapping of either would have to follow.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use zxvm_host::VmoRange;
@@ -50,10 +51,19 @@ impl AddressSpace {
             return Ok(());
         }
         let mut bytes = vec![0; STEP.min(len) as usize];
+        // Only where something is, on either side: a range may be nearly as long as 2^64.
+        let mut steps = BTreeSet::new();
+        for (vmo, at) in [(src, from), (dst, to)] {
+            vmo.committed_in(&mut vmo.lock(), VmoRange::from_bounds(at, at + len), &mut |run, _| {
+                steps.extend((run.start() - at) / STEP..=(run.end() - 1 - at) / STEP);
+            })?;
+        }
         let upwards = !one || to < from;
-        let count = len.div_ceil(STEP);
-        for n in 0..count {
-            let step = if upwards { n } else { count - 1 - n } * STEP;
+        let mut order: Vec<u64> = steps.into_iter().collect();
+        if !upwards {
+            order.reverse();
+        }
+        for step in order.into_iter().map(|step| step * STEP) {
             let step_len = STEP.min(len - step);
             let target = VmoRange::from_bounds(to + step, to + step + step_len);
             let source = VmoRange::from_bounds(from + step, from + step + step_len);

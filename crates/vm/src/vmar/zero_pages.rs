@@ -4,6 +4,8 @@
 //! What a page holds is looked at while stores to it wait, so it cannot change between the look and the freeing. No
 //! content changes: a page that is not there reads as zero.
 
+use std::collections::BTreeSet;
+
 use zxvm_host::user::UserSlice;
 use zxvm_host::{PAGE_SIZE, VmoRange};
 use zxvm_types::Status;
@@ -25,27 +27,27 @@ impl AddressSpace {
     /// gives; what was freed stays so.
     pub fn free_zero_pages(&self, vmo: &Vmo) -> Result<u64, Status> {
         Vmo::check_cached(&vmo.lock())?;
-        let (mut freed, mut at) = (0, vmo.base());
-        loop {
-            // Only where something is: a VMO may be nearly as long as 2^64.
-            let step = {
-                let content = &vmo.lock();
-                let rest = VmoRange::from_bounds(at, vmo.limit_in(content).max(at));
-                let Some(cell) = content.family().cells(vmo.content(), rest).into_iter().next() else {
-                    return Ok(freed);
-                };
-                let start = cell.range.start();
-                VmoRange::from_bounds(start, rest.end().min(start.saturating_add(STEP)))
-            };
+        // Only where something is: a VMO may be nearly as long as 2^64. What is committed later is not looked at.
+        let mut steps = BTreeSet::new();
+        {
+            let content = &mut vmo.lock();
+            let shown = VmoRange::from_bounds(vmo.base(), vmo.limit_in(content).max(vmo.base()));
+            vmo.committed_in(content, shown, &mut |run, _| steps.extend(run.start() / STEP..=(run.end() - 1) / STEP))?;
+        }
+        let mut freed = 0;
+        for start in steps.into_iter().map(|step| step * STEP) {
             let layout = self.still(vmo)?;
             let content = &mut vmo.lock();
+            let shown = VmoRange::from_bounds(vmo.base(), vmo.limit_in(content).max(vmo.base()));
+            let step = VmoRange::from_bounds(start, start.saturating_add(STEP).min(u64::MAX - (PAGE_SIZE - 1)));
+            let Some(step) = step.intersect(shown) else { break };
             let frozen = self.freeze(&layout, vmo, content, step)?;
             let runs = self.guard_all(vmo, content, step, &frozen)?;
             let result = self.free_zero_runs(&layout, vmo, content, &runs);
             self.thaw_all(vmo, content, &frozen, &runs);
             freed += result?;
-            at = step.end();
         }
+        Ok(freed)
     }
 
     fn free_zero_runs(
