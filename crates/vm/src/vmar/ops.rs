@@ -177,6 +177,10 @@ impl AddressSpace {
             let content = &mut vmo.lock();
             Vmo::check_cached(content)?;
             let start = vmo.check_range(content, offset, len)?;
+            // Nothing in the middle of a page is still nothing, discarded or not.
+            if len == 0 {
+                return Ok(());
+            }
             if !content.careful {
                 return vmo.zero_own(content, start, start + len);
             }
