@@ -166,7 +166,8 @@ impl Vmo {
     pub fn set_cache_policy(&self, policy: CachePolicy) -> Result<(), Status> {
         let mut content = self.lock();
         let node = &content.family().nodes[self.node as usize];
-        let related = node.children > 0 || node.parent.is_some() || self.is_slice() || content.nodes > 1;
+        let shows_another = self.is_slice() || node.reference;
+        let related = node.children > 0 || node.parent.is_some() || shows_another || content.nodes > 1;
         if !content.mappings.is_empty() || related || self.kind.discardable && policy != CachePolicy::Cached {
             return Err(Status::BAD_STATE);
         }
