@@ -46,6 +46,7 @@ impl Model {
                 locks: 0,
                 locked_once: false,
                 discarded: false,
+                losses: 0,
                 family: from.family,
                 root_offset: from.root_offset + offset,
                 // Past the parent's end there is nothing to copy, and what comes there later is the parent's alone.

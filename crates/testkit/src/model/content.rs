@@ -33,6 +33,8 @@ pub struct Content {
     pub locked_once: bool,
     /// Whether it was discarded and not locked since.
     pub discarded: bool,
+    /// How often it was discarded.
+    pub losses: u64,
     /// The content that it and its relatives come from, by snapshots of snapshots.
     pub family: ContentId,
     /// Where its first byte is in the content that the family comes from, if that reached so far.
@@ -157,10 +159,11 @@ impl Model {
         if len == 0 {
             return Ok(());
         }
-        self.content(vmo).present()?;
+        // No state of the content could make this one possible.
         if len >= MORE_THAN_MEMORY {
             return Err(Status::NO_MEMORY);
         }
+        self.content(vmo).present()?;
         let start = self.start(vmo) + offset;
         self.pages_mut(vmo).commit(start, start + len);
         Ok(())
@@ -186,17 +189,17 @@ impl Model {
         // In the order of read and write; the specification gives none for this one.
         self.content(vmo).cached()?;
         self.in_range(vmo, offset, len)?;
-        if len > 0 && !(offset.is_multiple_of(PAGE) && len.is_multiple_of(PAGE)) {
-            self.content(vmo).present()?;
-        }
-        self.make_zero(vmo, offset, offset + len);
-        Ok(())
+        self.make_zero(vmo, offset, offset + len)
     }
 
-    /// Makes bytes of the VMO that are inside it zero.
-    pub(super) fn make_zero(&mut self, vmo: ObjectId, from: u64, to: u64) {
+    /// Makes bytes of the VMO that are inside it zero. Of a page that was discarded there is no part.
+    pub(super) fn make_zero(&mut self, vmo: ObjectId, from: u64, to: u64) -> Result<(), Status> {
+        if from < to && !(from.is_multiple_of(PAGE) && to.is_multiple_of(PAGE)) {
+            self.content(vmo).present()?;
+        }
         let start = self.start(vmo);
         self.pages_mut(vmo).zero(start + from, start + to);
+        Ok(())
     }
 
     /// Every VMO there is.

@@ -30,13 +30,15 @@ impl Model {
             ZX_VMO_OP_TRY_LOCK => {}
             _ => {
                 let state = [offset, size, 0, if content.discarded { content.size } else { 0 }];
+                // The lock is taken first, and a content that has been locked is one that was there.
+                content.locked_once = true;
+                content.discarded = false;
                 let room = buffer.get_mut(..size_of_val(&state)).ok_or(Status::INVALID_ARGS)?;
                 room.copy_from_slice(&state.map(u64::to_ne_bytes).concat());
             }
         }
         content.locks += 1;
         content.locked_once = true;
-        content.discarded = false;
         Ok(())
     }
 
@@ -52,6 +54,7 @@ impl Model {
         }
         content.pages.free(0, content.size);
         content.discarded = true;
+        content.losses += 1;
         Ok(true)
     }
 }

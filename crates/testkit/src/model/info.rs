@@ -170,6 +170,7 @@ impl Model {
                     handle_rights: found.rights,
                     cache_policy: content.cache_policy,
                     metadata_bytes: metadata_bytes.unwrap_or(0),
+                    committed_change_events: content.losses,
                     populated_bytes: figures.committed,
                     committed_private_bytes: figures.private,
                     populated_private_bytes: figures.private,

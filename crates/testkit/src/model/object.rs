@@ -133,11 +133,11 @@ impl Model {
                 }
                 let size = value.first_chunk().copied().map(u64::from_ne_bytes).ok_or(Status::BUFFER_TOO_SMALL)?;
                 let Kind::Vmo(_) = kind else { return Err(Status::WRONG_TYPE) };
-                self.set_stream_size(found.object, size);
                 let whole = self.size(found.object);
                 if size < whole {
-                    self.make_zero(found.object, size, whole);
+                    self.make_zero(found.object, size, whole)?;
                 }
+                self.set_stream_size(found.object, size);
                 Ok(())
             }
             _ => Err(Status::NOT_SUPPORTED),

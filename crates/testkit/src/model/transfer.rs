@@ -22,9 +22,16 @@ impl Model {
         if dst == src && offset == src_offset {
             return Ok(());
         }
-        self.in_range(src, src_offset, len)?;
-        self.in_range(dst, offset, len)?;
+        for (vmo, offset) in [(src, src_offset), (dst, offset)] {
+            self.in_range(vmo, offset, len)?;
+            // As for read and write.
+            self.content(vmo).cached()?;
+            self.content(vmo).present()?;
+        }
         let (from, to) = (self.start(src) + src_offset, self.start(dst) + offset);
+        if self.vmo_of(src).content == self.vmo_of(dst).content && from == to {
+            return Ok(());
+        }
         let taken = self.pages_mut(src).take(from, from + len);
         self.pages_mut(dst).free(to, to + len);
         for (at, frame) in taken {
@@ -44,7 +51,7 @@ impl Model {
             .filter(|&offset| self.page(vmo, offset).is_some_and(|page| page.iter().all(|&byte| byte == 0)))
             .collect();
         for &offset in &zeros {
-            self.make_zero(vmo, offset, offset + PAGE);
+            self.make_zero(vmo, offset, offset + PAGE)?;
         }
         Ok(zeros.len() as u64 * PAGE)
     }

@@ -73,6 +73,7 @@ impl Model {
             locks: 0,
             locked_once: false,
             discarded: false,
+            losses: 0,
             family,
             root_offset: 0,
             pages: Pages::default(),
@@ -176,7 +177,7 @@ impl Model {
         if size > whole {
             return Err(Status::OUT_OF_RANGE);
         }
-        self.make_zero(id, size.min(old), whole);
+        self.make_zero(id, size.min(old), whole)?;
         self.set_stream_size(id, size);
         Ok(())
     }
