@@ -10,8 +10,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use zxvm_host::VmoRange;
 use zxvm_host::user::{UserRef, UserSlice};
+use zxvm_host::{PAGE_SIZE, VmoRange};
 use zxvm_types::Status;
 
 use super::{AddressSpace, Layout};
@@ -92,7 +92,7 @@ impl AddressSpace {
         };
         // Nobody can store to the source: by calls not while the layout is locked, by mappings not while it is guarded.
         let move_on = || {
-            self.write_runs(&layout, dst, target, source, &runs, bytes)?;
+            self.write_pieces(&layout, dst, target, pieces(target, source, &runs, one), bytes)?;
             let content = &mut src.lock();
             for (start, end) in outside(source, one.then_some(target)) {
                 if start < end {
@@ -126,37 +126,68 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Writes what `read_runs` has read to `target`, and makes the rest of it zero.
-    fn write_runs(
+    /// Writes what `read_runs` has read to the pieces of `target`, and makes the holes zero.
+    fn write_pieces(
         &self,
         layout: &Layout,
         dst: &Vmo,
         target: VmoRange,
-        source: VmoRange,
-        runs: &[VmoRange],
+        pieces: Vec<Piece>,
         bytes: &[u8],
     ) -> Result<(), Status> {
         let content = &mut dst.lock();
         content.check_inside(target)?;
         content.check_there()?;
-        let mut at = target.start();
-        for run in runs {
-            let start = target.start() + (run.start() - source.start());
-            let run = VmoRange::from_bounds(start, start + run.len());
-            if at < start {
-                self.zero_locked(layout, dst, content, at, start)?;
-            }
-            self.make_own(layout, dst.family(), content.family_mut(), dst.content(), run)?;
-            dst.ensure_extents(content, run)?;
-            for place in content.extents.places(run) {
+        for piece in pieces {
+            let range = match piece {
+                Piece::Data(range) => range,
+                Piece::Hole(range) => {
+                    self.zero_locked(layout, dst, content, range.start(), range.end())?;
+                    continue;
+                }
+            };
+            self.make_own(layout, dst.family(), content.family_mut(), dst.content(), range)?;
+            dst.ensure_extents(content, range)?;
+            for place in content.extents.places(range) {
                 let into = (place.range.start() - target.start()) as usize;
                 let from = UserRef::from(&bytes[into..into + place.range.len() as usize]);
                 self.host.write_store(place.window.store(), place.window.offset(place.at), from).map_err(status)?;
             }
-            at = run.end();
         }
-        if at < target.end() { self.zero_locked(layout, dst, content, at, target.end()) } else { Ok(()) }
+        Ok(())
     }
+}
+
+/// A part of the target, and what the source has for it.
+enum Piece {
+    Data(VmoRange),
+    Hole(VmoRange),
+}
+
+/// The target in pieces, in the order in which they are to be overwritten. In a content that is its own target that is away
+/// from the overlap, data page by page: so nothing is overwritten that has not been moved.
+fn pieces(target: VmoRange, source: VmoRange, runs: &[VmoRange], one: bool) -> Vec<Piece> {
+    let overlap = one && target.intersect(source).is_some();
+    let mut pieces = Vec::new();
+    let mut at = target.start();
+    for run in runs {
+        let start = target.start() + (run.start() - source.start());
+        if at < start {
+            pieces.push(Piece::Hole(VmoRange::from_bounds(at, start)));
+        }
+        at = start + run.len();
+        let len = if overlap { PAGE_SIZE } else { run.len() };
+        pieces.extend(
+            (start..at).step_by(len as usize).map(|start| Piece::Data(VmoRange::from_bounds(start, start + len))),
+        );
+    }
+    if at < target.end() {
+        pieces.push(Piece::Hole(VmoRange::from_bounds(at, target.end())));
+    }
+    if overlap && target.start() > source.start() {
+        pieces.reverse();
+    }
+    pieces
 }
 
 /// The two parts of `range` that are not in `other`, from where to where; they may be empty.
