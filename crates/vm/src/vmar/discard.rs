@@ -62,31 +62,29 @@ impl AddressSpace {
         if !vmo.kind().discardable {
             return Err(Status::NOT_SUPPORTED);
         }
-        let gone = {
-            let layout = self.change()?;
-            let steps = {
-                let content = &mut vmo.lock();
-                if !content.may_go() {
-                    return Ok(false);
-                }
-                self.plan_follow(&layout, vmo, content, Ends::Size(0, 0))?
-            };
-            self.apply(&layout, &steps).map_err(status)?;
-            let gone = {
-                let content = &mut vmo.lock();
-                // Locked in between, which takes no layout lock, it stays.
-                content.may_go().then(|| {
-                    content.discard = Discard::Discarded;
-                    content.losses += 1;
-                    vmo.forget_from(content, 0)
-                })
-            };
-            let Some(gone) = gone else {
-                self.take_back(&layout, &steps);
+        let layout = self.change()?;
+        let steps = {
+            let content = &mut vmo.lock();
+            if !content.may_go() {
                 return Ok(false);
-            };
-            gone
+            }
+            let steps = self.plan_follow(&layout, vmo, content, Ends::Size(0, 0))?;
+            // Before mappings stop to show it: who locks it from here on waits for the layout lock, and is not told that
+            // all is there while it is not shown.
+            content.discard = Discard::Discarded;
+            steps
         };
+        if let Err(error) = self.apply(&layout, &steps) {
+            vmo.lock().discard = Discard::Allowed;
+            self.take_back(&layout, &steps);
+            return Err(status(error));
+        }
+        let gone = {
+            let content = &mut vmo.lock();
+            content.losses += 1;
+            vmo.forget_from(content, 0)
+        };
+        drop(layout);
         drop(gone);
         Ok(true)
     }
