@@ -287,15 +287,16 @@ int main(int count, char** arguments) {
   if (count > 1) return end_on_purpose(arguments[1]);
   make_places();
   size_t lines = 0, files = 0;
-  // What the first round makes may stay; the second must add nothing.
-  for (int round = 0; round < 2; round++) {
+  // What the first rounds make may stay (the library opens its files one by one); the last must add nothing.
+  const int last = 3;
+  for (int round = 0; round <= last; round++) {
     required_results();
     optional_results();
     results_of_extensions();
     buffers();
     arrays();
     futexes();
-    if (round == 0) lines = lines_of_maps(), files = open_files();
+    if (round == last - 1) lines = lines_of_maps(), files = open_files();
   }
   CHECK_EQ(lines_of_maps(), lines);
   CHECK_EQ(open_files(), files);
