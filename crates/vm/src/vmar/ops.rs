@@ -3,7 +3,8 @@
 //! 1. As long as nobody ever shared a content, writes and commits go the direct way, without a lock across the host's
 //!    work. Afterwards each step is made under the layout lock, for reading, and the family's lock: so a snapshot sees
 //!    it whole or not at all, and what others hold is left to them first.
-//! 2. A caller's buffer is never touched under a lock: bytes go by way of a buffer of ours.
+//! 2. A caller's buffer is never touched under a lock: bytes go by way of a buffer of ours. So they do if the caller's
+//!    buffer is in memory that we show.
 
 use zxvm_host::user::{UserRef, UserSlice};
 use zxvm_host::{Access, VmoRange, Wait, addr};
@@ -59,12 +60,15 @@ impl AddressSpace {
     pub fn write_vmo(&self, vmo: &Vmo, offset: u64, from: UserRef<'_>) -> Result<(), IoError> {
         let end = offset.checked_add(from.len() as u64).ok_or(Status::OUT_OF_RANGE)?;
         let mut at = offset;
+        let ours = self.overlaps(from);
         loop {
             let done = (at - offset) as usize;
-            match vmo.write_direct(at, from.part(done, from.len() - done))? {
+            let rest = from.part(done, from.len() - done);
+            let step = if ours && !rest.is_empty() { Direct::Careful } else { vmo.write_direct(at, rest)? };
+            match step {
                 Direct::DoneTo(next) => at = next,
                 Direct::Done => return Ok(()),
-                Direct::Careful => at += self.write_some(vmo, at, from.part(done, from.len() - done))? as u64,
+                Direct::Careful => at += self.write_some(vmo, at, rest)? as u64,
             }
             if at == end {
                 return Ok(());
@@ -72,8 +76,23 @@ impl AddressSpace {
         }
     }
 
+    /// Whether a buffer lies in memory that we show. Linux holds a file's lock while it writes to it: what has to be brought
+    /// for such a buffer may be in the same file.
+    fn overlaps(&self, buffer: UserRef<'_>) -> bool {
+        let (start, end) = (buffer.addr() as u64, buffer.addr().saturating_add(buffer.len()) as u64);
+        start < self.range.end() && self.range.start() < end
+    }
+
     /// Copies bytes from the start of the buffer to the VMO under the locks. Returns how many.
     fn write_some(&self, vmo: &Vmo, offset: u64, from: UserRef<'_>) -> Result<usize, IoError> {
+        // What is wrong with the rest of the arguments comes before what is wrong with the buffer.
+        let check = |content: &Locked<'_>| -> Result<u64, Status> {
+            Vmo::check_cached(content)?;
+            let start = vmo.check_range(content, offset, from.len() as u64)?;
+            content.check_there()?;
+            Ok(start)
+        };
+        check(&vmo.lock())?;
         let mut bytes = [0; BOUNCE];
         // Up to the end of a page, so that whole pages are written as such.
         let len = from.len().min(BOUNCE - (offset % BOUNCE as u64) as usize);
@@ -87,9 +106,7 @@ impl AddressSpace {
         }
         let layout = self.layout.read();
         let content = &mut vmo.lock();
-        Vmo::check_cached(content)?;
-        let start = vmo.check_range(content, offset, from.len() as u64)?;
-        content.check_there()?;
+        let start = check(content)?;
         let range = pages_around(start, start + got as u64);
         self.make_own(&layout, vmo.family(), content.family_mut(), vmo.content(), range)?;
         vmo.ensure_extents(content, range)?;
