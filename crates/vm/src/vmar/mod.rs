@@ -112,7 +112,7 @@ enum Child {
 /// Why an access faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing is mapped there.
+    /// Nothing is mapped there, or what was there has been discarded.
     NotMapped,
     /// The page does not allow the access.
     Denied,
@@ -179,7 +179,9 @@ impl AddressSpace {
             return Fault::Denied;
         }
         let content = mapping.vmo.lock();
-        if mapping.vmo_range(base, page).end() > project::limit(mapping, content.family()) {
+        if content.check_there().is_err() {
+            Fault::NotMapped
+        } else if mapping.vmo_range(base, page).end() > project::limit(mapping, content.family()) {
             Fault::PastEnd
         } else {
             Fault::Waits
