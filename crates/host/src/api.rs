@@ -71,6 +71,15 @@ pub enum Access {
     Write,
 }
 
+/// Which of the mappings that the system allows a call may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Those up to the limit, less what is kept.
+    Ordinary,
+    /// What is kept for putting things back as well.
+    Reserve,
+}
+
 /// Which accesses to a watched range wait for the [`FaultSink`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
@@ -196,7 +205,7 @@ pub trait Host: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// `NoMemory`: part may have been changed.
-    fn protect(&self, range: AddrRange, prot: Prot) -> HostResult;
+    fn protect(&self, range: AddrRange, prot: Prot, room: Room) -> HostResult;
 
     /// Makes page-table entries for the whole range, which shows stores that allow the access and has, for
     /// `Access::Write`, no guarded page. Pages that are absent become committed.
@@ -216,7 +225,7 @@ pub trait Host: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// `NotSupported`: this host cannot watch. `NoMemory`: part may be watched.
-    fn watch(&self, range: AddrRange, what: Watch) -> HostResult;
+    fn watch(&self, range: AddrRange, what: Watch, room: Room) -> HostResult;
 
     /// From now on stores to the pages of `range`, which is watched, wait until `unguard`. Pages that are absent are
     /// guarded as well.

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::addr::{AddrRange, StoreRange};
-use crate::api::{Access, FaultSink, Host, HostError, HostResult, Piece, Prot, RunSink, StoreId, View, Watch};
+use crate::api::{Access, FaultSink, Host, HostError, HostResult, Piece, Prot, Room, RunSink, StoreId, View, Watch};
 use crate::user::{UserRef, UserSlice};
 
 /// How long the failing goes on.
@@ -169,9 +169,9 @@ impl<H: Host + ?Sized> Host for FailNth<H> {
         self.host.commit_max()
     }
 
-    fn protect(&self, range: AddrRange, prot: Prot) -> HostResult {
+    fn protect(&self, range: AddrRange, prot: Prot, room: Room) -> HostResult {
         self.count()?;
-        self.host.protect(range, prot)
+        self.host.protect(range, prot, room)
     }
 
     fn populate(&self, range: AddrRange, access: Access) -> HostResult {
@@ -188,9 +188,9 @@ impl<H: Host + ?Sized> Host for FailNth<H> {
         self.host.serve_faults(sink);
     }
 
-    fn watch(&self, range: AddrRange, what: Watch) -> HostResult {
+    fn watch(&self, range: AddrRange, what: Watch, room: Room) -> HostResult {
         self.count()?;
-        self.host.watch(range, what)
+        self.host.watch(range, what, room)
     }
 
     fn guard(&self, range: AddrRange) -> HostResult {
@@ -276,7 +276,7 @@ mod tests {
         expect(2);
         host.map(range, View::Store { store, at: 0, prot: Prot::READ }).unwrap();
         expect(3);
-        host.protect(range, Prot::READ | Prot::WRITE).unwrap();
+        host.protect(range, Prot::READ | Prot::WRITE, Room::Ordinary).unwrap();
         expect(4);
         host.populate(range, Access::Read).unwrap();
         expect(5);
@@ -294,7 +294,7 @@ mod tests {
         expect(10);
         host.copy(store, page, store, PAGE_SIZE).unwrap();
         expect(11);
-        host.watch(range, Watch::Guarded).unwrap();
+        host.watch(range, Watch::Guarded, Room::Ordinary).unwrap();
         expect(12);
         host.guard(range).unwrap();
         expect(13);

@@ -103,7 +103,7 @@ impl Faults {
         Ok(Self { inner })
     }
 
-    pub fn watch(&self, range: AddrRange, what: Watch) -> HostResult {
+    pub fn watch(&self, range: AddrRange, what: Watch) -> rustix::io::Result<()> {
         let more = match what {
             Watch::Guarded => 0,
             Watch::Absent => MODE_MISSING,
@@ -111,14 +111,14 @@ impl Faults {
         };
         let mut register = Register { range: range.into(), mode: MODE_WP | more, ioctls: 0 };
         // What is registered for more already stays so: the kernel takes only more, or other, modes.
-        self.inner.ioctl(UFFDIO_REGISTER, &mut register)
+        self.inner.try_ioctl(UFFDIO_REGISTER, &mut register)
     }
 
     pub fn unfreeze(&self, range: AddrRange) -> HostResult {
         // Wakes who waits there, and ends write protection: for absent pages that costs next to nothing.
         self.inner.ioctl(UFFDIO_UNREGISTER, &mut Range::from(range))?;
         // Like its neighbours again, so that the kernel has one mapping, not three.
-        self.watch(range, Watch::Guarded)
+        Ok(self.watch(range, Watch::Guarded)?)
     }
 
     pub fn protect(&self, range: AddrRange, on: bool) -> HostResult {
@@ -136,6 +136,10 @@ impl Drop for Faults {
 
 impl Inner {
     fn ioctl<T>(&self, request: libc::c_ulong, arg: &mut T) -> HostResult {
+        Ok(self.try_ioctl(request, arg)?)
+    }
+
+    fn try_ioctl<T>(&self, request: libc::c_ulong, arg: &mut T) -> rustix::io::Result<()> {
         let _errno = KeepErrno::new();
         loop {
             // SAFETY: each request is called with the record that it takes. What it changes is how accesses to views of
@@ -146,7 +150,7 @@ impl Inner {
             match Errno::from_raw_os_error(KeepErrno::get()) {
                 // The kernel was changing the address space as a whole (a fork): it asks to be called again.
                 Errno::AGAIN | Errno::INTR => std::thread::yield_now(),
-                errno => return Err(errno.into()),
+                errno => return Err(errno),
             }
         }
     }

@@ -33,7 +33,7 @@ pub use words::Words;
 
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange};
 use crate::api::{
-    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, RunSink, STORE_SIZE, StoreId, View, Watch,
+    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, Room, RunSink, STORE_SIZE, StoreId, View, Watch,
 };
 use faults::Faults;
 use user::{UserRef, UserSlice};
@@ -332,11 +332,14 @@ impl Host for LinuxHost {
         Ok(reserve::with(|| show(range, view))?)
     }
 
-    fn protect(&self, range: AddrRange, prot: Prot) -> HostResult {
+    fn protect(&self, range: AddrRange, prot: Prot, room: Room) -> HostResult {
         let flags = MprotectFlags::from_bits_retain(flags(prot).bits());
         // SAFETY: as in `show`.
-        unsafe { rustix::mm::mprotect(range.addr() as *mut _, range.len() as usize, flags) }?;
-        Ok(())
+        let call = || unsafe { rustix::mm::mprotect(range.addr() as *mut _, range.len() as usize, flags) };
+        match room {
+            Room::Ordinary => Ok(call()?),
+            Room::Reserve => Ok(reserve::with(call)?),
+        }
     }
 
     fn populate(&self, range: AddrRange, access: Access) -> HostResult {
@@ -354,8 +357,12 @@ impl Host for LinuxHost {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).sink = Some(sink);
     }
 
-    fn watch(&self, range: AddrRange, what: Watch) -> HostResult {
-        self.faults()?.watch(range, what)
+    fn watch(&self, range: AddrRange, what: Watch, room: Room) -> HostResult {
+        let faults = self.faults()?;
+        match room {
+            Room::Ordinary => Ok(faults.watch(range, what)?),
+            Room::Reserve => Ok(reserve::with(|| faults.watch(range, what))?),
+        }
     }
 
     fn guard(&self, range: AddrRange) -> HostResult {

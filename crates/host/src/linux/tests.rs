@@ -95,7 +95,7 @@ fn a_bad_buffer_is_a_fault_with_its_place() {
 fn pieces_are_what_was_mapped() {
     let t = Setup::new();
     t.host.map(t.pages(4, 8), t.view(10, RW)).unwrap();
-    t.host.protect(t.pages(5, 6), Prot::READ).unwrap();
+    t.host.protect(t.pages(5, 6), Prot::READ, Room::Ordinary).unwrap();
     t.host.map(t.pages(7, 8), View::Held).unwrap();
     let pieces = t.host.pieces(t.range).unwrap();
     let expected = [

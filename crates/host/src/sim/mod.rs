@@ -22,11 +22,11 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
 use self::runs::RunSet;
-use self::space::{Room, Space, bounds};
+use self::space::{Space, bounds};
 use self::store::Store;
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange, round_down};
 use crate::api::{
-    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, RunSink, STORE_SIZE, StoreId, View, Wait, Watch,
+    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, Room, RunSink, STORE_SIZE, StoreId, View, Wait, Watch,
 };
 use crate::user::{UserFault, UserRef, UserSlice};
 
@@ -518,11 +518,11 @@ impl Host for SimHost {
         }
     }
 
-    fn protect(&self, range: AddrRange, prot: Prot) -> HostResult {
+    fn protect(&self, range: AddrRange, prot: Prot, room: Room) -> HostResult {
         check_prot(prot);
         let mut state = self.lock();
         state.shown(range, Prot::empty());
-        state.space.protect(range, prot)
+        state.space.protect(range, prot, room)
     }
 
     fn populate(&self, range: AddrRange, access: Access) -> HostResult {
@@ -564,10 +564,10 @@ impl Host for SimHost {
         *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
     }
 
-    fn watch(&self, range: AddrRange, what: Watch) -> HostResult {
+    fn watch(&self, range: AddrRange, what: Watch, room: Room) -> HostResult {
         let mut state = self.lock();
         state.shown(range, Prot::empty());
-        state.space.watch(range, what)
+        state.space.watch(range, what, room)
     }
 
     fn guard(&self, range: AddrRange) -> HostResult {

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::runs::RunSet;
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange};
-use crate::api::{HostError, HostResult, Piece, Prot, StoreId, View, Watch};
+use crate::api::{HostError, HostResult, Piece, Prot, Room, StoreId, View, Watch};
 
 /// Where the first reservation goes: far from anything that a process, or Miri, really has.
 pub(super) const BASE: u64 = 1 << 44;
@@ -32,15 +32,6 @@ struct Vma {
 
 /// VMAs beyond the limit for what gives back and for what is put back.
 const RESERVE: usize = 16;
-
-/// Which VMAs a mapping may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
-    /// Those up to the limit.
-    Ordinary,
-    /// The reserve as well.
-    Reserve,
-}
 
 /// The address space.
 #[derive(Debug)]
@@ -126,14 +117,18 @@ impl Space {
 
     /// Shows `view` in the whole of `range`, without page-table entries.
     pub(super) fn map(&mut self, range: AddrRange, view: View, from: Room) -> HostResult {
-        let vmas_max = match from {
-            Room::Ordinary => self.vmas_max,
-            Room::Reserve => self.vmas_max + RESERVE,
-        };
+        let vmas_max = self.limit(from);
         self.replace(range, view, false, vmas_max)?;
         self.entries.remove(bounds(range));
         self.end_watch(range);
         Ok(())
+    }
+
+    fn limit(&self, room: Room) -> usize {
+        match room {
+            Room::Ordinary => self.vmas_max,
+            Room::Reserve => self.vmas_max + RESERVE,
+        }
     }
 
     /// Lets all accesses to the range go on, until something is guarded there.
@@ -147,9 +142,9 @@ impl Space {
     ///
     /// # Errors
     /// `NoMemory`: the VMAs below the one that did not fit are watched.
-    pub(super) fn watch(&mut self, range: AddrRange, what: Watch) -> HostResult {
+    pub(super) fn watch(&mut self, range: AddrRange, what: Watch, room: Room) -> HostResult {
         for piece in self.pieces(range) {
-            self.replace(piece.range, piece.view, true, self.vmas_max)?;
+            self.replace(piece.range, piece.view, true, self.limit(room))?;
             let addrs = bounds(piece.range);
             match what {
                 Watch::Guarded => {}
@@ -174,14 +169,14 @@ impl Space {
     ///
     /// # Errors
     /// `NoMemory`: the VMAs below the one that did not fit have been changed.
-    pub(super) fn protect(&mut self, range: AddrRange, prot: Prot) -> HostResult {
+    pub(super) fn protect(&mut self, range: AddrRange, prot: Prot, room: Room) -> HostResult {
         for piece in self.pieces(range) {
             match piece.view {
                 View::Held => unreachable!("the caller has checked that {range:?} shows stores"),
                 View::Store { store, at, .. } => {
                     let (_, vma) = self.vmas.range(..=piece.range.start()).next_back().expect("the piece is there");
                     let watched = vma.watched;
-                    self.replace(piece.range, View::Store { store, at, prot }, watched, self.vmas_max)?
+                    self.replace(piece.range, View::Store { store, at, prot }, watched, self.limit(room))?
                 }
             }
         }

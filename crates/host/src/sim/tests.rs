@@ -143,7 +143,7 @@ fn commit_keeps_content_and_makes_entries_in_the_window() {
 fn a_window_may_consist_of_several_pieces() {
     let host = sim();
     let (store, range) = mapped(&host, 4, RW);
-    host.protect(part(range, 2, 2), RW | Prot::EXECUTE).unwrap();
+    host.protect(part(range, 2, 2), RW | Prot::EXECUTE, Room::Ordinary).unwrap();
     host.commit(store, pages(0, 4), Some(range)).unwrap();
     assert_eq!(host.entries(range), 4);
 }
@@ -198,7 +198,7 @@ fn a_closed_store_lives_until_its_last_mapping_goes() {
     assert_eq!((host.store_count(), host.memory_pages()), (0, 1));
     assert_eq!(host.load(range.start() + P), Ok(3));
     host.populate(part(range, 2, 1), Access::Write).unwrap();
-    host.protect(part(range, 0, 3), Prot::READ).unwrap();
+    host.protect(part(range, 0, 3), Prot::READ, Room::Ordinary).unwrap();
     assert_eq!(host.memory_pages(), 2);
     host.map(part(range, 1, 3), View::Held).unwrap();
     assert_eq!(host.memory_pages(), 2, "page 0 still shows it");
@@ -275,11 +275,11 @@ fn protect_keeps_entries_and_changes_what_is_allowed() {
     let host = sim();
     let (store, range) = mapped(&host, 3, RW);
     host.populate(range, Access::Write).unwrap();
-    host.protect(part(range, 1, 1), Prot::READ).unwrap();
+    host.protect(part(range, 1, 1), Prot::READ, Room::Ordinary).unwrap();
     assert_eq!(host.entries(range), 3);
     assert_eq!(host.store(range.start() + P, 1), Err(SimFault::Denied));
     assert_eq!(host.load(range.start() + P), Ok(0));
-    host.protect(range, Prot::empty()).unwrap();
+    host.protect(range, Prot::empty(), Room::Ordinary).unwrap();
     assert_eq!(host.entries(range), 3);
     assert_eq!(host.load(range.start()), Err(SimFault::Denied));
     assert_eq!(host.pieces(range).unwrap(), [Piece { range, view: shows(store, 0, Prot::empty()) }]);
@@ -321,7 +321,7 @@ fn empty_ranges_are_legal_and_change_nothing() {
     let (store, range) = mapped(&host, 2, RW);
     let (no_addr, no_page) = (part(range, 1, 0), pages(1, 0));
     host.map(no_addr, View::Held).unwrap();
-    host.protect(no_addr, Prot::READ).unwrap();
+    host.protect(no_addr, Prot::READ, Room::Ordinary).unwrap();
     host.populate(no_addr, Access::Write).unwrap();
     host.commit(store, no_page, Some(no_addr)).unwrap();
     host.punch(store, no_page).unwrap();
@@ -372,7 +372,7 @@ fn beyond_the_vma_limit_nothing_changes() {
     host.map(part(range, 3, 1), View::Held).unwrap();
     host.restore(part(range, 5, 1), shows(store, 0, RW)).unwrap();
     assert_eq!(host.vma_count(), 6);
-    assert_eq!(host.protect(part(range, 4, 1), Prot::READ), Err(HostError::NoMemory));
+    assert_eq!(host.protect(part(range, 4, 1), Prot::READ, Room::Ordinary), Err(HostError::NoMemory));
     host.restore(range, shows(store, 0, RW)).unwrap();
     assert_eq!(host.vma_count(), 1);
 }
@@ -385,10 +385,10 @@ fn protect_stops_where_the_limit_is() {
     host.map(part(range, 2, 2), shows(b, 0, RW)).unwrap();
     let middle = part(range, 1, 2);
     // Page 1 fits as a third VMA; page 2 does not as a fourth.
-    assert_eq!(host.protect(middle, Prot::READ), Err(HostError::NoMemory));
+    assert_eq!(host.protect(middle, Prot::READ, Room::Ordinary), Err(HostError::NoMemory));
     assert_eq!(host.pieces(middle).unwrap()[0].view, shows(a, 1, Prot::READ));
     assert_eq!(host.pieces(middle).unwrap()[1].view, shows(b, 0, RW));
-    host.protect(range, RW).unwrap();
+    host.protect(range, RW, Room::Ordinary).unwrap();
     assert_eq!(host.vma_count(), 2);
 }
 
@@ -477,7 +477,7 @@ fn ranges_must_lie_in_one_reservation() {
     let beyond = |range: AddrRange| part(range, 2, 3);
     let means = "does not lie in one reservation";
     assert_violation(means, |h, s, r| h.map(beyond(r), shows(s, 0, RW)));
-    assert_violation(means, |h, _, r| h.protect(beyond(r), Prot::READ));
+    assert_violation(means, |h, _, r| h.protect(beyond(r), Prot::READ, Room::Ordinary));
     assert_violation(means, |h, _, r| h.populate(beyond(r), Access::Read));
     assert_violation(means, |h, _, r| h.absent_runs(beyond(r), &mut |_| ()));
     assert_violation(means, |h, _, r| h.pieces(beyond(r)));
@@ -490,8 +490,8 @@ fn ranges_must_lie_in_one_reservation() {
 #[test]
 fn protections_must_make_sense() {
     assert_violation("without READ", |h, s, r| h.map(r, shows(s, 0, Prot::WRITE)));
-    assert_violation("without READ", |h, _, r| h.protect(part(r, 0, 1), Prot::EXECUTE));
-    assert_violation("is held", |h, _, r| h.protect(r, Prot::READ));
+    assert_violation("without READ", |h, _, r| h.protect(part(r, 0, 1), Prot::EXECUTE, Room::Ordinary));
+    assert_violation("is held", |h, _, r| h.protect(r, Prot::READ, Room::Ordinary));
     assert_violation("is held", |h, _, r| h.populate(r, Access::Read));
     assert_violation("without Prot(WRITE)", |h, _, r| h.populate(part(r, 0, 1), Access::Write));
     assert_violation("without Prot(READ)", |h, s, _| {
@@ -684,7 +684,7 @@ fn random_steps(seed: u64, steps: usize) {
                     naive.entries = entries;
                     fits
                 });
-                assert_eq!(host.protect(addrs, prot).is_ok(), fits, "{say}");
+                assert_eq!(host.protect(addrs, prot, Room::Ordinary).is_ok(), fits, "{say}");
             }
             4 if range.clone().all(|page| naive.shown(page).is_some_and(|(.., prot)| prot.contains(RW))) => {
                 let before = naive.bytes.clone();

@@ -16,7 +16,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zxvm_host::{AddrRange, FaultSink, HostError, PAGE_SIZE, Prot, View, VmoRange, Wait, Watch, addr};
+use zxvm_host::{AddrRange, FaultSink, HostError, PAGE_SIZE, Prot, Room, View, VmoRange, Wait, Watch, addr};
 use zxvm_types::Status;
 
 use super::project::limit;
@@ -250,7 +250,10 @@ impl AddressSpace {
             }
         };
         for (index, part) in parts.iter().enumerate().skip(1) {
-            let waits = self.host.watch(part.addrs, Watch::Unentered).and_then(|()| self.host.drop_entries(part.addrs));
+            let waits = self
+                .host
+                .watch(part.addrs, Watch::Unentered, Room::Ordinary)
+                .and_then(|()| self.host.drop_entries(part.addrs));
             match waits {
                 // Without a watch nobody can be made to wait, but then nobody may store here either: a mapping that may
                 // be written to is given frames of its own when it is made.
@@ -265,15 +268,14 @@ impl AddressSpace {
             for (addrs, prot) in layout.prots(self.root, part) {
                 let into = part.range.start() - run.start() + (addrs.start() - part.addrs.start());
                 let view = View::Store { store: window.store(), at: window.offset(at + into), prot };
-                let shown = self.host.map(addrs, view).and_then(|()| match part.storable {
-                    // It can be guarded one day, and is one with its neighbours until then.
-                    true => self.watch(addrs),
-                    false => Ok(()),
-                });
-                if let Err(error) = shown {
+                if let Err(error) = self.host.map(addrs, view) {
                     undo(&parts[..=index]);
                     undo(&parts[index + 1..]);
                     return Err(status(error));
+                }
+                if part.storable {
+                    // It can be guarded one day, and is one with its neighbours until then. It need not be.
+                    let _ = self.watch(addrs, Room::Ordinary);
                 }
             }
         }

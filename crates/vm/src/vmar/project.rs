@@ -8,7 +8,7 @@
 //! 4. If a step fails, everything that the steps before it (and it) touched is shown again as the tree says, which the
 //!    change has not touched yet.
 
-use zxvm_host::{AddrRange, HostError, HostResult, Prot, StoreId, View, VmoRange, Watch, addr};
+use zxvm_host::{AddrRange, HostError, HostResult, Prot, Room, StoreId, View, VmoRange, Watch, addr};
 
 use super::mapping::Mapping;
 use super::{AddressSpace, Layout, Part, RegionId};
@@ -254,7 +254,7 @@ impl AddressSpace {
     /// Makes the calls. The tree must still say what was before. Holds no VMO's lock.
     pub(super) fn apply(&self, layout: &Layout, steps: &Steps) -> HostResult {
         for (index, &step) in steps.0.iter().enumerate() {
-            if let Err(error) = self.step(step, false) {
+            if let Err(error) = self.step(step, Room::Ordinary) {
                 for step in &steps.0[..=index] {
                     // What cannot be put back now is noted, and put back before the next change.
                     let _ = self.show_again(layout, step.range());
@@ -265,19 +265,19 @@ impl AddressSpace {
         Ok(())
     }
 
-    fn step(&self, step: Step, restore: bool) -> HostResult {
-        match step {
-            Step::Show(range, view) if restore => self.host.restore(range, view),
-            Step::Show(range, view) => self.host.map(range, view),
-            Step::Protect(range, prot) => self.host.protect(range, prot),
-            Step::Watch(range) => self.watch(range),
-            Step::Guard(range) => self.host.guard(range),
+    fn step(&self, step: Step, room: Room) -> HostResult {
+        match (step, room) {
+            (Step::Show(range, view), Room::Ordinary) => self.host.map(range, view),
+            (Step::Show(range, view), Room::Reserve) => self.host.restore(range, view),
+            (Step::Protect(range, prot), room) => self.host.protect(range, prot, room),
+            (Step::Watch(range), room) => self.watch(range, room),
+            (Step::Guard(range), _) => self.host.guard(range),
         }
     }
 
     /// Lets pages of `range` be guarded, where that can be had at all: if not, who needs a guard finds out.
-    pub(super) fn watch(&self, range: AddrRange) -> HostResult {
-        match self.host.watch(range, Watch::Guarded) {
+    pub(super) fn watch(&self, range: AddrRange, room: Room) -> HostResult {
+        match self.host.watch(range, Watch::Guarded, room) {
             Err(HostError::NotSupported) => Ok(()),
             result => result,
         }
@@ -315,7 +315,7 @@ impl AddressSpace {
     ) -> HostResult {
         let mut steps = Steps::default();
         steps.show_watched(merged(views), watched);
-        let result = steps.0.iter().try_for_each(|&step| self.step(step, true));
+        let result = steps.0.iter().try_for_each(|&step| self.step(step, Room::Reserve));
         result.inspect_err(|_| {
             if !watched.guards.is_empty() {
                 // Until it can be guarded, nothing is shown: a store must not reach what others hold.

@@ -16,7 +16,7 @@
 use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use zxvm_host::{AddrRange, HostResult, VmoRange, Watch, addr};
+use zxvm_host::{AddrRange, HostResult, Room, VmoRange, Watch, addr};
 use zxvm_types::Status;
 
 use super::cow::{ABSENT_MIN, Part};
@@ -99,7 +99,7 @@ impl AddressSpace {
             content.extents.places(part.range).for_each(|place| join(&mut runs, place.range));
             for range in runs {
                 let piece = Part { addrs: part.addrs_of(range), range, ..part };
-                self.host.watch(piece.addrs, Watch::Absent).map_err(status)?;
+                self.host.watch(piece.addrs, Watch::Absent, Room::Ordinary).map_err(status)?;
                 frozen.push(piece);
             }
         }
@@ -109,7 +109,7 @@ impl AddressSpace {
     fn watch_places(&self, content: &Locked<'_>, part: &Part) -> HostResult {
         let mut runs: Vec<VmoRange> = Vec::new();
         content.extents.places(part.range).for_each(|place| join(&mut runs, place.range));
-        runs.into_iter().try_for_each(|run| self.watch(part.addrs_of(run)))
+        runs.into_iter().try_for_each(|run| self.watch(part.addrs_of(run), Room::Ordinary))
     }
 
     /// Ends a freeze wherever that is worth it; `runs` are committed.
