@@ -105,9 +105,10 @@ pub enum Wait {
 /// Who is asked when an access to a watched page has to wait.
 pub trait FaultSink: Send + Sync + fmt::Debug {
     /// A thread waits with an access to the page at `addr`, for this reason. Whatever it waits for is dealt with before
-    /// this returns; then the thread tries again, and is back here if it must wait still. Called without any lock, from the
-    /// host's own thread or from the one that waits.
-    fn fault(&self, addr: u64, reason: Wait);
+    /// this returns; then the thread tries again, and is back here if it must wait still. Answers whether it has been let
+    /// go already, by [`Host::unguard`] of its page. Called without any lock, from the host's own thread or from the one
+    /// that waits.
+    fn fault(&self, addr: u64, reason: Wait) -> bool;
 }
 
 /// Why the host refused.

@@ -2,7 +2,8 @@
 //!
 //! 1. Nothing is opened and no thread started before the first `watch`.
 //! 2. The thread touches no client memory and holds no lock while it asks the sink. Every message it reads is answered
-//!    with a wake, whatever has become of the address: an access that must wait still is back at once.
+//!    with a wake (ending write protection is one), whatever has become of the address: an access that must wait still is
+//!    back at once.
 //! 3. The thread keeps the descriptors alive, not the host: when the host goes, it is told to end.
 //!
 //! A descriptor for all faults is taken where this process may have one. Otherwise one for the program's own accesses
@@ -182,8 +183,8 @@ impl Inner {
                 flags if flags & FLAG_MINOR != 0 => Wait::Unentered,
                 _ => Wait::Absent,
             };
-            if let Some(sink) = sink.upgrade() {
-                sink.fault(page, reason);
+            if sink.upgrade().is_some_and(|sink| sink.fault(page, reason)) {
+                continue;
             }
             // Cannot fail for an address that a thread of this process has accessed.
             let _ = self.wake(AddrRange::from_bounds(page, page + PAGE_SIZE));

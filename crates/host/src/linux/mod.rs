@@ -210,6 +210,19 @@ impl Drop for Alias {
     }
 }
 
+/// Copies from store to store, `N` bytes at a time.
+fn copy_by<const N: usize>(store: StoreId, from: StoreRange, to: StoreId, at: u64) -> HostResult {
+    let mut bounce = [0_u8; N];
+    let mut done = 0;
+    while done < from.len() {
+        let bytes = &mut bounce[..N.min((from.len() - done) as usize)];
+        sys::read_at(fd(&store).as_raw_fd(), from.start() + done, UserSlice::from(&mut *bytes))?;
+        sys::write_at(fd(&to).as_raw_fd(), at + done, UserRef::from(&*bytes))?;
+        done += bytes.len() as u64;
+    }
+    Ok(())
+}
+
 impl Host for LinuxHost {
     fn create_store(&self) -> HostResult<StoreId> {
         // Where files are limited, making one too large is answered with a signal.
@@ -240,15 +253,10 @@ impl Host for LinuxHost {
     }
 
     fn copy(&self, store: StoreId, from: StoreRange, to: StoreId, at: u64) -> HostResult {
-        let mut bounce = [0_u8; COPY_MAX];
-        let mut done = 0;
-        while done < from.len() {
-            let bytes = &mut bounce[..COPY_MAX.min((from.len() - done) as usize)];
-            sys::read_at(fd(&store).as_raw_fd(), from.start() + done, UserSlice::from(&mut *bytes))?;
-            sys::write_at(fd(&to).as_raw_fd(), at + done, UserRef::from(&*bytes))?;
-            done += bytes.len() as u64;
+        match from.len() {
+            PAGE_SIZE => copy_by::<{ PAGE_SIZE as usize }>(store, from, to, at),
+            _ => copy_by::<COPY_MAX>(store, from, to, at),
         }
-        Ok(())
     }
 
     fn commit(&self, store: StoreId, range: StoreRange, window: Option<AddrRange>) -> HostResult {

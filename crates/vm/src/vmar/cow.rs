@@ -70,6 +70,17 @@ impl Part {
     }
 }
 
+/// What became of what a thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// Nothing was to be done, or it was done by others.
+    Nothing,
+    /// It was dealt with.
+    Something,
+    /// It was dealt with, and the thread goes on already.
+    LetGo,
+}
+
 /// Who gets the copy.
 enum Mover {
     /// The one who asked.
@@ -282,24 +293,24 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// What a thread that waits at `addr` waits for is dealt with. Answers whether there was anything.
+    /// What a thread that waits at `addr` waits for is dealt with.
     ///
     /// # Errors
     /// `NO_MEMORY`, `NO_RESOURCES`: it has to wait longer.
-    pub(super) fn resolve(&self, addr: u64, reason: Wait) -> Result<bool, Status> {
+    pub(super) fn resolve(&self, addr: u64, reason: Wait) -> Result<Resolved, Status> {
         let page = addr::round_down(addr);
         let page = AddrRange::from_bounds(page, page + PAGE_SIZE);
         if !self.range.contains(page) {
-            return Ok(false);
+            return Ok(Resolved::Nothing);
         }
         let layout = self.layout.read();
-        let Some((_, base, mapping)) = layout.first_mapping(self.root, page) else { return Ok(false) };
+        let Some((_, base, mapping)) = layout.first_mapping(self.root, page) else { return Ok(Resolved::Nothing) };
         let vmo = &mapping.vmo;
         // Whoever makes others wait holds this lock until they need not.
         let content = &mut vmo.lock();
         let shown = mapping.vmo_range(base, page);
         if shown.end() > limit(mapping, content.family()) {
-            return Ok(false);
+            return Ok(Resolved::Nothing);
         }
         let range = vmo.in_content(shown);
         if layout.is_damaged() {
@@ -310,24 +321,24 @@ impl AddressSpace {
             Wait::Guarded => {
                 let (prot, _) = mapping.prots.run_at(page.start() - base.start(), base.len());
                 if !prot.contains(Prot::WRITE) {
-                    return Ok(false);
+                    return Ok(Resolved::Nothing);
                 }
                 let state = content.family_mut();
                 if state.first_shared(vmo.content(), range).is_some() {
                     self.make_own(&layout, vmo.family(), state, vmo.content(), range)?;
-                    // Where the page was moved to it is not guarded; then there is nothing to end.
-                    let _ = self.host.unguard(page);
-                } else {
-                    self.let_stores_go(&layout, state, vmo, range, page);
+                } else if self.let_stores_go(&layout, state, vmo, range, page) {
+                    return Ok(Resolved::LetGo);
                 }
+                // Where the page was moved to it is not guarded; then there is nothing to end.
+                return Ok(if self.host.unguard(page).is_ok() { Resolved::LetGo } else { Resolved::Something });
             }
             // Only what is careful was ever frozen.
-            Wait::Absent if !content.careful => return Ok(false),
+            Wait::Absent if !content.careful => return Ok(Resolved::Nothing),
             Wait::Absent => self.let_absent_go(&layout, vmo, content, range, page)?,
             // It was, until the locks were free.
             Wait::Unentered => {}
         }
-        Ok(true)
+        Ok(Resolved::Something)
     }
 
     /// Lets accesses to absent pages around `page`, which shows `range`, go on by themselves, as before they were frozen. If
@@ -366,8 +377,16 @@ impl AddressSpace {
         self.host.commit(place.1.store(), place.1.part(at, PAGE_SIZE), None).map_err(status)
     }
 
-    /// Ends the guard of a page that its content has alone again, and of its neighbours of which that is true.
-    fn let_stores_go(&self, layout: &Layout, state: &mut FamilyState, vmo: &Vmo, range: VmoRange, page: AddrRange) {
+    /// Ends the guard of a page that its content has alone again, and of its neighbours of which that is true. Answers
+    /// whether it could.
+    fn let_stores_go(
+        &self,
+        layout: &Layout,
+        state: &mut FamilyState,
+        vmo: &Vmo,
+        range: VmoRange,
+        page: AddrRange,
+    ) -> bool {
         let block = range.start() - range.start() % UNGUARD;
         let block = VmoRange::from_bounds(block, block.saturating_add(UNGUARD).min(u64::MAX - (PAGE_SIZE - 1)));
         let cell = state.cells(vmo.content(), block).into_iter().find(|cell| cell.range.intersect(range).is_some());
@@ -382,10 +401,7 @@ impl AddressSpace {
             None => Vec::new(),
         };
         let addrs = parts.iter().find(|part| part.addrs.contains(page)).map_or(page, |part| part.addrs);
-        if self.host.unguard(addrs).is_err() {
-            // A neighbour is not watched.
-            let _ = self.host.unguard(page);
-        }
+        self.host.unguard(addrs).is_ok()
     }
 }
 
@@ -433,10 +449,14 @@ impl FamilyState {
 }
 
 impl FaultSink for AddressSpace {
-    fn fault(&self, addr: u64, reason: Wait) {
-        if self.resolve(addr, reason).is_err() {
-            // A store cannot fail. It waits, as it would in Zircon, until there is memory.
-            std::thread::sleep(NO_MEMORY_WAIT);
+    fn fault(&self, addr: u64, reason: Wait) -> bool {
+        match self.resolve(addr, reason) {
+            Ok(resolved) => resolved == Resolved::LetGo,
+            Err(_) => {
+                // A store cannot fail. It waits, as it would in Zircon, until there is memory.
+                std::thread::sleep(NO_MEMORY_WAIT);
+                false
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use zxvm_host::user::{UserRef, UserSlice};
 use zxvm_host::{Access, VmoRange, Wait, addr};
 use zxvm_types::Status;
 
+use super::cow::Resolved;
 use super::{AddressSpace, Fault, Layout};
 use crate::error::status;
 use crate::vmo::family::Locked;
@@ -47,7 +48,7 @@ impl AddressSpace {
 
     /// Deals with whatever a store to the page at `addr` may wait for. Answers whether there may have been anything.
     fn let_go(&self, addr: usize) -> bool {
-        let each = |reason| self.resolve(addr as u64, reason).unwrap_or(false);
+        let each = |reason| self.resolve(addr as u64, reason).is_ok_and(|resolved| resolved != Resolved::Nothing);
         self.why_fault(addr, Access::Write) == Fault::Waits && each(Wait::Absent) | each(Wait::Guarded)
     }
 
