@@ -21,6 +21,11 @@ extern zx_status_t zxvm_vmo_discard(ZX_HANDLE_USE zx_handle_t vmo, uint32_t* dis
 // ZX_RIGHT_WRITE. `bytes` gets how much was freed. ZX_ERR_BAD_STATE: the VMO is not cached.
 extern zx_status_t zxvm_vmo_free_zero_pages(ZX_HANDLE_USE zx_handle_t vmo, uint64_t* bytes);
 
+// From now on looks through all VMOs for such pages every so many nanoseconds, from a thread of the library, and frees
+// them; 0 ends that. A VMO in which any were found writes by calls more slowly from then on. ZX_ERR_NO_RESOURCES: no
+// thread can be had.
+extern zx_status_t zxvm_free_zero_pages_every(uint64_t nanoseconds);
+
 __END_CDECLS
 
 #endif // ZXVM_ZXVM_H_

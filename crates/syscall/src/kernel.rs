@@ -10,6 +10,8 @@ use zxvm_object::{Handle, HandleTable, Koids, Object, Process, VmarObject, VmoOb
 use zxvm_types::*;
 use zxvm_vm::{AddressSpace, StoreSet};
 
+use crate::zero_scan::ZeroScan;
+
 /// What a [`Kernel`] is made with.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -33,6 +35,7 @@ pub struct Kernel {
     pub(crate) space: Arc<AddressSpace>,
     pub(crate) handles: HandleTable,
     pub(crate) koids: Koids,
+    pub(crate) zero_scan: ZeroScan,
     host: Arc<dyn Host>,
     process: zx_handle_t,
     root: zx_handle_t,
@@ -92,7 +95,7 @@ impl Kernel {
         let root = Object::Vmar(Arc::new(VmarObject::new(koids.next(), space.root())));
         let rights = ZX_DEFAULT_VMAR_RIGHTS | ZX_RIGHT_READ | ZX_RIGHT_WRITE | ZX_RIGHT_EXECUTE;
         let root = handles.insert(root, rights)?;
-        Ok(Self { stores, space, handles, koids, host, process, root })
+        Ok(Self { stores, space, handles, koids, zero_scan: ZeroScan::default(), host, process, root })
     }
 
     /// What it runs on.

@@ -20,6 +20,7 @@ mod out;
 pub mod system;
 mod vmar;
 mod vmo;
+mod zero_scan;
 
 pub use kernel::{Config, Kernel};
 pub use out::Out;

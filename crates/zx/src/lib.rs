@@ -99,6 +99,7 @@ pub use vmar::{Vmar, VmarInfo, VmarOp};
 pub use vmar_flags::{VmarFlags, VmarFlagsExtended};
 pub use vmo::{TransferDataOptions, Vmo, VmoOp, VmoOptions};
 pub use vmo_child::VmoChildOptions;
+pub use vmo_ext::free_zero_pages_every;
 pub use vmo_info::{VmoInfo, VmoInfoFlags};
 pub use wait::{WaitItem, WaitResult, object_wait_many};
 pub use zxvm_types::{Status, ok};

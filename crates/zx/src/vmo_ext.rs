@@ -1,9 +1,21 @@
 //! What a [`Vmo`] can do here beyond Fuchsia's binding. Code that is to run there as well cannot use it.
 
+use std::time::Duration;
+
 use zxvm_syscall::Kernel;
 
 use crate::sys::Status;
 use crate::vmo::Vmo;
+
+/// Ours, not Fuchsia's: from now on looks through all VMOs for pages of zeros every `period` and gives them back, from a
+/// thread of the library; an empty period ends that. A VMO in which any were found writes by calls more slowly from then
+/// on.
+///
+/// # Errors
+/// `NO_RESOURCES`: no thread can be had.
+pub fn free_zero_pages_every(period: Duration) -> Result<(), Status> {
+    Kernel::current()?.free_zero_pages_every(period)
+}
 
 impl Vmo {
     /// Ours, not Fuchsia's: discards the content of a discardable VMO, as the system may when memory is short. Needs

@@ -3,7 +3,9 @@
 //! A result that is wanted is written once before anything is done, so that a place which cannot be written changes
 //! nothing.
 
-use zxvm_syscall::Out;
+use core::time::Duration;
+
+use zxvm_syscall::{Kernel, Out};
 use zxvm_types::{Status, zx_handle_t, zx_status_t};
 
 use crate::entry::{call, extensions};
@@ -36,5 +38,9 @@ extensions! {
             let freed = kernel.vmo_free_zero_pages(vmo)?;
             put(to, freed)
         })
+    }
+
+    fn free_zero_pages_every(nanoseconds: u64) -> zx_status_t {
+        call(|_| Kernel::current()?.free_zero_pages_every(Duration::from_nanos(nanoseconds)))
     }
 }

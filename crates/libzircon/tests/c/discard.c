@@ -124,6 +124,9 @@ static void free_zero_pages(void) {
   OK(zx_vmo_create_child(vmo, ZX_VMO_CHILD_SNAPSHOT, 0, 4 * PAGE, &copy));
   OK(zx_vmo_write(copy, zeros, 0, PAGE));
   OK(zxvm_vmo_free_zero_pages(copy, NULL));
+  // Once an hour, and not at all.
+  OK(zxvm_free_zero_pages_every(3600000000000));
+  OK(zxvm_free_zero_pages_every(0));
   CHECK_EQ(committed(copy), PAGE);
   OK(zx_vmo_read(copy, back, 0, PAGE));
   CHECK(all_bytes_are(back, 0, PAGE) && at[0] == 8);

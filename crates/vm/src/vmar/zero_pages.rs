@@ -13,7 +13,7 @@ use zxvm_types::Status;
 use super::{AddressSpace, Layout};
 use crate::error::status;
 use crate::vmo::Vmo;
-use crate::vmo::family::{Cell, Locked};
+use crate::vmo::family::{Cell, Content, Locked};
 
 /// Bytes looked at under one hold of the locks.
 const STEP: u64 = 1 << 20;
@@ -36,11 +36,22 @@ impl AddressSpace {
         }
         let mut freed = 0;
         for start in steps.into_iter().map(|step| step * STEP) {
+            let step = |content: &Content| {
+                let shown = VmoRange::from_bounds(vmo.base(), vmo.limit_in(content).max(vmo.base()));
+                VmoRange::from_bounds(start, start.saturating_add(STEP).min(u64::MAX - (PAGE_SIZE - 1)))
+                    .intersect(shown)
+            };
+            {
+                // A look first, while all goes on: most memory is not zero, and is to be left in peace.
+                let content = &mut vmo.lock();
+                let Some(step) = step(content) else { break };
+                if !self.has_zeros(vmo, content, step)? {
+                    continue;
+                }
+            }
             let layout = self.still(vmo)?;
             let content = &mut vmo.lock();
-            let shown = VmoRange::from_bounds(vmo.base(), vmo.limit_in(content).max(vmo.base()));
-            let step = VmoRange::from_bounds(start, start.saturating_add(STEP).min(u64::MAX - (PAGE_SIZE - 1)));
-            let Some(step) = step.intersect(shown) else { break };
+            let Some(step) = step(content) else { break };
             let frozen = self.freeze(&layout, vmo, content, step)?;
             let runs = self.guard_all(vmo, content, step, &frozen)?;
             let result = self.free_zero_runs(&layout, vmo, content, &runs);
@@ -48,6 +59,19 @@ impl AddressSpace {
             freed += result?;
         }
         Ok(freed)
+    }
+
+    fn has_zeros(&self, vmo: &Vmo, content: &mut Locked<'_>, range: VmoRange) -> Result<bool, Status> {
+        let mut runs = Vec::new();
+        vmo.committed_in(content, range, &mut |run, _| runs.push(run))?;
+        for run in runs {
+            for cell in content.family().cells(vmo.content(), run) {
+                if !self.zero_runs(&cell)?.is_empty() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn free_zero_runs(
