@@ -45,7 +45,8 @@ pub fn link(cc: &mut Command, link: Link) {
     let dir = library_dir();
     match link {
         Link::Shared => {
-            cc.arg("-L").arg(&dir).arg("-lzircon").arg(format!("-Wl,-rpath,{}", dir.display()));
+            // Before what the environment says: Cargo names a folder there in which an older library may lie.
+            cc.arg("-L").arg(&dir).arg("-lzircon").arg(format!("-Wl,--disable-new-dtags,-rpath,{}", dir.display()));
         }
         Link::Static => {
             cc.arg(dir.join("libzircon.a"));
