@@ -2,7 +2,9 @@
 //!
 //! 1. A page that is stored to between two members is a frame of its own from the later one on; one that is not is the same
 //!    frame in both. So each frame is shown by members that follow each other.
-//! 2. This is reckoned from the stores alone. What the engine and Linux say of memory is compared with it, not used.
+//! 2. There is one exception: a store that is stopped at a shared page gets its copy, and before it is made the next
+//!    member comes. Then both show the same in two frames ([`Family::split`]).
+//! 3. This is reckoned from the stores alone. What the engine and Linux say of memory is compared with it, not used.
 
 use std::ops::Range;
 
@@ -60,6 +62,16 @@ impl Family {
     /// A member that shows all pages as they are now.
     pub fn join(&mut self) {
         self.members += 1;
+    }
+
+    /// The page had been copied when the member came, and nothing was stored to the copy yet.
+    pub fn split(&mut self, page: usize, member: usize) {
+        let frames = &mut self.pages[page];
+        let place = frames.partition_point(|frame| frame.since < member);
+        if frames.get(place).is_none_or(|frame| frame.since != member) {
+            let sum = frames[place - 1].sum;
+            frames.insert(place, Frame { since: member, sum });
+        }
     }
 
     /// How many members there are.
@@ -148,6 +160,16 @@ mod tests {
         assert_eq!(portions, [older, older, now]);
         let all: Fine = portions.iter().map(|portion| portion.scaled).sum();
         assert!(6 * page - all < 3, "but for what thirds leave over");
+    }
+
+    #[test]
+    fn a_copy_that_was_overtaken_is_a_frame_with_the_same_content() {
+        let mut family = family();
+        family.split(0, 1);
+        family.split(1, 1);
+        assert_eq!(family.spans(0).collect::<Vec<_>>(), [0..1, 1..3]);
+        assert_eq!(family.sums(0).next(), family.sums(1).next());
+        assert_eq!(family.frames(), 7, "page 1 has been stored to anyway");
     }
 
     #[test]

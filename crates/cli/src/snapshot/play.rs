@@ -4,12 +4,14 @@
 //!    (`before`), after it (`after`), and that the snapshot holds the first k for one k from `before` to `after` + 1 (one
 //!    may be made and not yet counted, see `writer`).
 //! 2. Verifying happens beside the writer, too: what it stores meanwhile must not show.
-//! 3. Memory is accounted for while the writer rests; then all sides must agree to the byte.
+//! 3. Memory is accounted for while the writer rests; then all sides must agree to the byte. One thing the stores do not
+//!    tell: whether the store that came right after a snapshot had its copy before it (see `family`). The engine is asked,
+//!    about that page alone.
 //! 4. Snapshots are closed while the writer writes again. Those that shared frames with the closed one are its nearest
 //!    neighbours in time: they are compared after every closing, and all that are left when half are gone.
 //! 5. After the first difference in a content nothing further is tried: there is no known content to compare with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -22,10 +24,10 @@ use zxvm_syscall::Kernel;
 use zxvm_types::*;
 
 use super::account::{self, Told, rounded};
-use super::family::Family;
+use super::family::{BYTE, Family, Fine};
 use super::report::{Areas, Row, Share, Whole};
 use super::shadow::{Mismatch, Shadow, Wrong, page_sum, whole_sum};
-use super::stores::{PAGE_WORDS, mix};
+use super::stores::{self, PAGE_WORDS, mix};
 use super::svg::{self, Labels};
 use super::writer::Writer;
 use crate::failure::{Failure, setup};
@@ -168,8 +170,8 @@ impl<'k> Play<'k> {
         setup("a snapshot of a mapped VMO", made)?;
         // Whatever the snapshot holds is made by now, so none of it is of the next round.
         self.writer.next_round();
-        // With the next store ends the gap that the call may have made.
-        self.writer.wait_beyond(after)?;
+        // With the next store ends the gap that the call may have made; the one after it is made when that is noted.
+        self.writer.wait_beyond(after + 1)?;
         let gap = self.writer.longest_gap();
         let linux_bytes = witness::file_bytes()?;
         let (holds, share) = (None, None);
@@ -228,6 +230,7 @@ impl<'k> Play<'k> {
         self.join();
         (0..self.taken.len()).try_for_each(|index| self.compare(index))?;
 
+        let overtaken_copies = self.find_overtaken_copies()?;
         let portions = self.family.portions();
         self.alone = portions.iter().map(|portion| portion.alone).collect();
         let handles: Vec<_> = self.taken.iter().map(|taken| taken.handle).chain([self.vmo]).collect();
@@ -249,11 +252,70 @@ impl<'k> Play<'k> {
             copied_pages,
             stores: self.shadow.stores(),
             frames,
+            overtaken_copies,
             scaled_bytes: rounded(told.iter().map(|told| told.scaled).sum()),
             linux_bytes,
             copies_bytes: told.len() as u64 * (self.range.end - self.range.start),
         });
         Ok(())
+    }
+
+    /// Finds the frames that were made for a store which a snapshot overtook. How many there are.
+    fn find_overtaken_copies(&mut self) -> Result<u64, Failure> {
+        let starts = self.writer.starts();
+        // Pages, and the members that may have come between a copy of it and the store.
+        let mut doubtful: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for (index, taken) in self.taken.iter().enumerate().skip(1) {
+            if let Some((stores, _)) = taken.holds {
+                let page = stores::store(self.pages, &starts, stores).page();
+                doubtful.entry(page).or_default().insert(index);
+            }
+        }
+        let mut found = 0;
+        for (page, members) in doubtful {
+            for span in self.family.spans(page).collect::<Vec<_>>() {
+                let mut first = span.start;
+                while members.range(first + 1..span.end).next().is_some() {
+                    let sharers = self.sharers(first, page)?;
+                    first += sharers;
+                    if first == span.end {
+                        break;
+                    }
+                    if sharers == 0 || !members.contains(&first) {
+                        let says = counted(sharers as u64, "VMO");
+                        self.differences
+                            .push(format!("Page {page}: ZX_INFO_VMAR_MAPS says {says} share what is in {span:?}"));
+                        break;
+                    }
+                    self.family.split(page, first);
+                    found += 1;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many VMOs have the frame that a snapshot has of this page, by the figures of a mapping of it.
+    fn sharers(&self, index: usize, page: usize) -> Result<usize, Failure> {
+        let (kernel, len) = (self.kernel, PAGE_SIZE as usize);
+        let (mut vmar, mut addr) = (ZX_HANDLE_INVALID, 0);
+        let made = kernel.vmar_allocate(kernel.vmar_root_self(), ZX_VM_CAN_MAP_READ, 0, len, &mut vmar, &mut addr);
+        setup("a VMAR of a page", made)?;
+        let (vmo, offset) = (self.taken[index].handle, page as u64 * PAGE_SIZE);
+        let mapped = kernel.vmar_map(vmar, ZX_VM_PERM_READ, 0, vmo, offset, len, &mut addr);
+        setup("a mapping of a snapshot", mapped)?;
+        // The VMAR, and what is in it.
+        let mut records = [zx_info_maps_t::new_zeroed(), zx_info_maps_t::new_zeroed()];
+        let none = || None::<&mut usize>;
+        let told = kernel.object_get_info(vmar, ZX_INFO_VMAR_MAPS, records.as_mut_bytes().into(), none(), none());
+        setup("ZX_INFO_VMAR_MAPS", told)?;
+        setup("the end of a VMAR", kernel.vmar_destroy(vmar))?;
+        setup("the end of a VMAR", kernel.handle_close(vmar))?;
+        let mapping = &records[1].mapping;
+        let scaled =
+            mapping.committed_scaled_bytes as Fine * BYTE + Fine::from(mapping.committed_fractional_scaled_bytes);
+        // Whole again, though what thirds leave over is missing.
+        Ok((Fine::from(PAGE_SIZE) * BYTE).checked_div(scaled).unwrap_or(0) as usize)
     }
 
     /// Who shares which pages, drawn. Nothing if that is not known.

@@ -66,6 +66,8 @@ pub struct Whole {
     pub stores: u64,
     /// Frames there must be, by the stores.
     pub frames: u64,
+    /// Of these, copies for a store that the next snapshot overtook: they show the same as the frame before.
+    pub overtaken_copies: u64,
     /// All shares together; rounded.
     pub scaled_bytes: u64,
     /// Memory that Linux holds for it.
@@ -121,8 +123,8 @@ pub struct Report {
 const LEGEND: &str = " \
  Call: how long zx_vmo_create_child took. Gap: the writer's longest time from one store to the next around it.\n \
  Stores: how many of them the snapshot holds. Copied: pages copied since the one before. Linux: memory in its\n \
- files just after the call. Shared, alone: pages when all were there, by ZX_INFO_VMO. A ✓ stands for: every page\n \
- is that of the file and exactly so many stores, after the call, at the end, and after others were closed.";
+ files just after the call. Shared, alone: pages when all were there, by ZX_INFO_VMO. A ✓ stands for: every\n \
+ page is that of the file and exactly so many stores; after the call, at the end, and as others were closed.";
 
 impl Report {
     /// For people.
@@ -145,6 +147,13 @@ impl Report {
                 count(whole.frames),
                 count(whole.scaled_bytes)
             );
+            if whole.overtaken_copies > 0 {
+                let copies = count(whole.overtaken_copies);
+                let _ = writeln!(
+                    text,
+                    " Copies that the next snapshot overtook, before the store they were made for: {copies}"
+                );
+            }
         }
         let (before, after) = (self.areas_before, self.areas_after);
         let _ = writeln!(
@@ -274,6 +283,7 @@ mod tests {
             copied_pages: 6,
             stores: 1000,
             frames: 7,
+            overtaken_copies: 1,
             scaled_bytes: 7 << 12,
             linux_bytes: 7 << 12,
             copies_bytes: 10 << 12,
@@ -311,6 +321,7 @@ mod tests {
         };
         assert_eq!(line("1 "), "1 20 1,234 3.2 8 4 1,024 3 2 0123456789abcdef ✓");
         assert_eq!(line("VMO "), "VMO 1,000 6 28 3 2");
+        assert!(text.contains("the store they were made for: 1\n"), "{text}");
         assert_eq!(text.lines().last(), Some(" all 1 as documented, by 4 comparisons of whole contents"));
     }
 

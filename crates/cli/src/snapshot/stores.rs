@@ -80,6 +80,12 @@ impl Round {
     }
 }
 
+/// Store number `k`, on so many pages. Rounds began with `starts`.
+pub fn store(pages: usize, starts: &[u64], k: u64) -> Store {
+    // The last of those that began there: the ones before have no stores.
+    Round::new(pages, starts.partition_point(|&start| start <= k) - 1).store(k)
+}
+
 /// A number that looks random, a different one for each.
 pub fn mix(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -106,6 +112,14 @@ mod tests {
                     assert!(values.insert(store.value));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_store_belongs_to_the_round_that_began_last() {
+        let starts = [0, 10, 10, 20];
+        for (k, number) in [(0, 0), (9, 0), (10, 2), (19, 2), (20, 3), (500, 3)] {
+            assert_eq!(store(1000, &starts, k), Round::new(1000, number).store(k));
         }
     }
 

@@ -4,7 +4,8 @@
 //!    visible before the next (`Words`), so at any moment memory holds the first k stores, `published` ≤ k ≤
 //!    `published` + 1.
 //! 2. Round r began with store `starts[r]`; the list is right for every store that is published.
-//! 3. Whoever waits for the writer gives up after [`PATIENCE`]: a store that never comes back is a finding, not a hang.
+//! 3. The gap that ends with a store is noted between this store and the next: who has seen the next published finds it.
+//! 4. Whoever waits for the writer gives up after [`PATIENCE`]: a store that never comes back is a finding, not a hang.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
