@@ -322,7 +322,7 @@ impl<'k> Play<'k> {
     pub fn drawing(&self, title: &str) -> Option<String> {
         self.whole.as_ref()?;
         let rows = self.taken.iter().enumerate();
-        let rows = rows.map(|(index, taken)| format!("#{}, {} ms", index + 1, count(taken.at.as_millis() as u64)));
+        let rows = rows.map(|(index, taken)| format!("#{}, {}", index + 1, since_start(taken.at)));
         let labels = Labels {
             title: title.to_owned(),
             rows: rows.chain(["the VMO".to_owned()]).collect(),
@@ -510,6 +510,15 @@ fn row(index: usize, taken: &Taken) -> Row {
         linux_bytes: taken.linux_bytes,
         checksum: taken.holds.map(|(_, checksum)| format!("{checksum:016x}")),
         share: taken.share,
+    }
+}
+
+/// Short enough for the margin of a drawing, however long it took.
+fn since_start(at: Duration) -> String {
+    if at.as_secs() < 100 {
+        format!("{} ms", count(at.as_millis() as u64))
+    } else {
+        format!("{} s", count(at.as_secs()))
     }
 }
 

@@ -184,7 +184,8 @@ impl Report {
         }
         let (tone, verdict) = if self.as_documented {
             let times = counted(self.comparisons, "comparison");
-            (Tone::Good, format!("all {} as documented, by {times} of whole contents", self.snapshots.len()))
+            let snapshots = counted(self.snapshots.len() as u64, "snapshot");
+            (Tone::Good, format!("{snapshots} as documented, by {times} of whole contents"))
         } else {
             (Tone::Bad, format!("not as documented: {}", counted(self.differences.len() as u64, "difference")))
         };
@@ -322,7 +323,7 @@ mod tests {
         assert_eq!(line("1 "), "1 20 1,234 3.2 8 4 1,024 3 2 0123456789abcdef ✓");
         assert_eq!(line("VMO "), "VMO 1,000 6 28 3 2");
         assert!(text.contains("the store they were made for: 1\n"), "{text}");
-        assert_eq!(text.lines().last(), Some(" all 1 as documented, by 4 comparisons of whole contents"));
+        assert_eq!(text.lines().last(), Some(" 1 snapshot as documented, by 4 comparisons of whole contents"));
     }
 
     #[test]

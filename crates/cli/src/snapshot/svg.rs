@@ -4,6 +4,7 @@
 //! 2. A bar is a frame, or a run of them: the rows that it covers show the same memory. Its colour tells how many.
 //! 3. A column of several pages is drawn as most of them are; the numbers at the right count every page.
 //! 4. Nothing is drawn behind it, and all colours stand out from black as well as from white.
+//! 5. No label is wider than its place: a title that is loses its beginning, as paths are told apart by their ends.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -25,6 +26,8 @@ const TOP: f64 = 92.0;
 const BOTTOM: f64 = 66.0;
 const PLOT: f64 = WIDTH - LEFT - RIGHT;
 const LETTERS: f64 = 12.0;
+/// Characters of a title that there is room for, whatever the letters look like.
+const TITLE: usize = 90;
 /// The rows share this, within limits.
 const ROWS: f64 = 700.0;
 const ROW_MIN: f64 = 3.0;
@@ -66,7 +69,7 @@ impl Sharing {
             Self::One => "one has it alone",
             Self::Two => "two share it",
             Self::Few => "three or four",
-            Self::Many => "more",
+            Self::Many => "five or more",
         }
     }
 }
@@ -107,7 +110,8 @@ pub fn draw(family: &Family, labels: &Labels) -> String {
     );
     let title = escaped(&labels.title);
     let _ = writeln!(svg, "<title>{title}</title>");
-    let _ = writeln!(svg, "<text x=\"{LEFT}\" y=\"28\" font-size=\"16\" font-weight=\"600\">{title}</text>");
+    let shown = escaped(&end_of(&labels.title, TITLE));
+    let _ = writeln!(svg, "<text x=\"{LEFT}\" y=\"28\" font-size=\"16\" font-weight=\"600\">{shown}</text>");
     legend(&mut svg);
 
     // Where one row ends and the next begins, bars that go on are paler.
@@ -149,7 +153,8 @@ pub fn draw(family: &Family, labels: &Labels) -> String {
 fn legend(svg: &mut String) {
     let _ = writeln!(
         svg,
-        "<text x=\"{LEFT}\" y=\"50\">Each row is a VMO, time goes down. Rows that a bar joins show the same memory:</text>"
+        "<text x=\"{LEFT}\" y=\"50\">Each row is a VMO, time goes down. Rows that a bar joins show the same memory; \
+         where bars end, pages were copied.</text>"
     );
     let mut x = LEFT;
     for sharing in Sharing::ALL {
@@ -243,6 +248,16 @@ fn bar_title(bar: &Bar, rows: &[String], pages: usize, columns: usize) -> String
     escaped(&format!("{who}: {which} from {}", size(first as u64 * PAGE_SIZE)))
 }
 
+/// The last so many characters, if there are more.
+fn end_of(text: &str, most: usize) -> String {
+    let length = text.chars().count();
+    if length <= most {
+        text.to_owned()
+    } else {
+        format!("…{}", text.chars().skip(length - most + 1).collect::<String>())
+    }
+}
+
 /// As it may stand in the document.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -301,6 +316,23 @@ mod tests {
             }
         }
         assert!(cells.iter().all(|&times| times == 1));
+    }
+
+    #[test]
+    fn a_title_keeps_its_end() {
+        assert_eq!(end_of("äöü", 3), "äöü");
+        assert_eq!(end_of("xäöü", 3), "…öü");
+        let labels = Labels {
+            title: format!("{}/<end>", "long/".repeat(100)),
+            rows: ["#1", "#2", "the VMO"].map(str::to_owned).to_vec(),
+            alone: vec![0; 3],
+        };
+        let svg = draw(&family(4), &labels);
+        assert!(svg.contains(&format!("<title>{}", escaped(&labels.title))), "whole where it can be read on demand");
+        assert!(
+            svg.contains(&format!(">…{}</text>", escaped(&labels.title[labels.title.len() - TITLE + 1..]))),
+            "{svg}"
+        );
     }
 
     #[test]
