@@ -124,7 +124,15 @@ impl Faults {
 
     pub fn protect(&self, range: AddrRange, on: bool) -> HostResult {
         let mut arg = WriteProtect { range: range.into(), mode: u64::from(on) };
-        self.inner.ioctl(UFFDIO_WRITEPROTECT, &mut arg)
+        match self.inner.try_ioctl(UFFDIO_WRITEPROTECT, &mut arg) {
+            // Before Linux 6.3 a call is for one mapping only.
+            Err(Errno::NOENT) if range.len() > PAGE_SIZE => {
+                let middle = range.start() + range.pages() / 2 * PAGE_SIZE;
+                let low = self.protect(AddrRange::from_bounds(range.start(), middle), on);
+                self.protect(AddrRange::from_bounds(middle, range.end()), on).and(low)
+            }
+            result => Ok(result?),
+        }
     }
 }
 

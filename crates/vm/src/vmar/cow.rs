@@ -8,8 +8,8 @@
 //! 3. What a mapping is moved to is its content's alone, so it can be shown without a guard: there is no instant in
 //!    which a store could slip through. Where several mappings show the content, all but the first are made to wait
 //!    until the last one shows the new place: no thread sees two states.
-//! 4. A move is: copy, show, then change the books. A refusal before the last step leaves the books as they were, and
-//!    shows again what was shown.
+//! 4. A move is: copy, show, then change the books. If nothing could be shown all is as before. If only a part could be,
+//!    the move is done all the same, and the rest is noted as damaged: somebody may have stored to the new place.
 //!
 //! Everything here is done under the layout lock, for reading at least, and the family's lock.
 
@@ -199,7 +199,7 @@ impl AddressSpace {
             Keep::Nothing => {}
         }
         self.show_moved(layout, state, content, run, &window, at)
-            .inspect_err(|_| state.free(family.host(), window.store(), window.part(at, run.len())))?;
+            .inspect_err(|_| state.free(family.host(), &window, window.part(at, run.len())))?;
         state.release(family.host(), &cell);
         let moved = &mut state.contents[content as usize];
         moved.extents.replace(run, &window, at);
@@ -228,7 +228,7 @@ impl AddressSpace {
         // Those whom somebody sees are moved alone: it takes no guard to show them what is theirs alone.
         if others.len() == 1 {
             self.show_moved(layout, state, first, run, &window, at)
-                .inspect_err(|_| state.free(family.host(), window.store(), window.part(at, run.len())))?;
+                .inspect_err(|_| state.free(family.host(), &window, window.part(at, run.len())))?;
         }
         let at_home = state.contents[content as usize].extents.is_home(&cell.window);
         state.frames.change(cell.window.store(), cell.stored(), |_, _| (!at_home).then_some(1));
@@ -275,14 +275,22 @@ impl AddressSpace {
                 }
             }
         }
+        let mut shown = false;
         for (index, part) in parts.iter().enumerate() {
             for (addrs, prot) in layout.prots(self.root, part) {
                 let into = part.range.start() - run.start() + (addrs.start() - part.addrs.start());
                 let view = View::Store { store: window.store(), at: window.offset(at + into), prot };
-                if let Err(error) = self.host.map(addrs, view) {
-                    undo(&parts[..=index]);
-                    undo(&parts[index + 1..]);
-                    return Err(status(error));
+                match self.host.map(addrs, view) {
+                    Ok(()) => shown = true,
+                    Err(error) if !shown => {
+                        undo(&parts[index..]);
+                        return Err(status(error));
+                    }
+                    // A store may have gone to the new place already. Who comes here waits, and is shown it then.
+                    Err(_) => {
+                        layout.note_damaged(addrs);
+                        continue;
+                    }
                 }
                 if part.storable {
                     // It can be guarded one day, and is one with its neighbours until then. It need not be.
@@ -419,10 +427,10 @@ fn other_place(
 }
 
 /// Copies what is in the pages of the cell to a place that nobody uses.
-fn copy(family: &Family, state: &mut FamilyState, cell: &Cell, window: &Window, at: u64) -> Result<(), Status> {
+fn copy(family: &Family, state: &mut FamilyState, cell: &Cell, window: &Arc<Window>, at: u64) -> Result<(), Status> {
     let (from, to) = (cell.stored(), window.part(at, cell.range.len()).start());
     let copied = family.host().copy(cell.window.store(), from, window.store(), to).map_err(status);
-    copied.inspect_err(|_| state.free(family.host(), window.store(), window.part(at, cell.range.len())))
+    copied.inspect_err(|_| state.free(family.host(), window, window.part(at, cell.range.len())))
 }
 
 impl FamilyState {

@@ -118,7 +118,7 @@ impl NewMapping<'_> {
         let Self { vmar, piece } = self;
         let gone = {
             let mut layout = vmar.space.layout.write();
-            if layout.still_there(&piece, piece.range).is_none() {
+            if layout.mapping_of(&piece, piece.range).is_none() {
                 return;
             }
             let gone = layout.cut(vmar.id, piece.range);

@@ -16,9 +16,11 @@ use std::sync::Arc;
 use zxvm_host::{Access, AddrRange, PAGE_SIZE, Prot, StoreRange, VmoRange, addr};
 use zxvm_types::Status;
 
+use super::mapping::Mapping;
 use super::project::{StoredRun, stores};
 use super::{Child, Layout, RegionId, Vmar};
 use crate::error::status;
+use crate::vmo::family::FamilyState;
 use crate::vmo::{Vmo, VmoOp};
 
 /// Bytes for which entries are made under one hold of the layout lock.
@@ -163,14 +165,13 @@ impl Vmar {
                 continue;
             };
             if careful {
-                {
-                    let content = &mut vmo.lock();
-                    let inside = vmo_step.intersect(VmoRange::from_bounds(0, vmo.size_in(content)));
-                    let Some(inside) = inside else { continue };
-                    self.space.commit_locked(&layout, vmo, content, vmo.in_content(inside))?;
-                }
+                // Held while entries are made: so nobody frees what was committed, and nobody makes accesses wait.
+                let content = &mut vmo.lock();
+                let inside = vmo_step.intersect(VmoRange::from_bounds(0, vmo.size_in(content)));
+                let Some(inside) = inside else { continue };
+                self.space.commit_locked(&layout, vmo, content, vmo.in_content(inside))?;
                 // What has become the content's own may be shown elsewhere than before.
-                let Some(runs) = layout.still_there(piece, step) else { continue };
+                let Some(runs) = layout.still_shown(piece, step, content.family()) else { continue };
                 for (run, ..) in runs.into_iter().filter(|(.., prot)| prot.contains(Prot::READ)) {
                     self.space.host.populate(run, Access::Read).map_err(status)?;
                 }
@@ -244,11 +245,21 @@ impl Piece {
 
 impl Layout {
     /// What `step` of the piece shows, if it is still the piece's mapping that is there.
-    pub(super) fn still_there(&self, piece: &Piece, step: AddrRange) -> Option<Vec<StoredRun>> {
+    fn still_there(&self, piece: &Piece, step: AddrRange) -> Option<Vec<StoredRun>> {
+        self.still_shown(piece, step, piece.vmo.lock().family())
+    }
+
+    /// [`Layout::still_there`] with the lock of the VMO's family held.
+    fn still_shown(&self, piece: &Piece, step: AddrRange, family: &FamilyState) -> Option<Vec<StoredRun>> {
         if self.is_damaged() {
             // What the host shows at an address may not be what the tree says: use none.
             return None;
         }
+        self.mapping_of(piece, step).map(|(base, mapping)| stores(mapping, base, step, family))
+    }
+
+    /// The piece's mapping, if it is still the one at `step`.
+    pub(super) fn mapping_of(&self, piece: &Piece, step: AddrRange) -> Option<(AddrRange, &Mapping)> {
         let region = self.regions.get(piece.region)?;
         let (base, child) = region.children.containing(step.start())?;
         let mapping = match child {
@@ -258,6 +269,6 @@ impl Layout {
         let same = Arc::ptr_eq(&mapping.vmo, &piece.vmo)
             && base.contains(step)
             && mapping.vmo_range(base, step).start() == piece.vmo_range.start() + (step.start() - piece.range.start());
-        same.then(|| stores(mapping, base, step, mapping.vmo.lock().family()))
+        same.then_some((base, mapping))
     }
 }

@@ -21,6 +21,9 @@ use crate::vmo::{Vmo, VmoOp};
 /// Bytes committed under one hold of the locks.
 const COMMIT_STEP: u64 = 1 << 20;
 
+/// How often a read tries again because of what its buffer had to wait for, without any progress.
+const WAITS_MAX: u32 = 1000;
+
 impl AddressSpace {
     /// Copies `to.len()` bytes from `offset` on to the buffer. Commits nothing.
     ///
@@ -30,14 +33,14 @@ impl AddressSpace {
     ///
     /// Source: vmo.md §6.
     pub fn read_vmo(&self, vmo: &Vmo, offset: u64, to: UserSlice<'_>) -> Result<(), IoError> {
-        let (mut done, mut waited) = (0, 0);
+        let (mut done, mut waits) = (0, 0);
         loop {
             let rest = to.part(done, to.len() - done);
             match vmo.read_some(offset.saturating_add(done as u64), rest) {
-                Ok(len) => done += len,
+                Ok(len) => (done, waits) = (done + len, 0),
                 // Where Linux does not hand over what waits inside its calls, a page of the buffer may just be one for
                 // which others wait.
-                Err(IoError::Buffer { at }) if waited != at && self.let_go(at) => waited = at,
+                Err(IoError::Buffer { at }) if waits < WAITS_MAX && self.let_go(at) => waits += 1,
                 Err(error) => return Err(error),
             }
             if done == to.len() {
@@ -200,7 +203,7 @@ impl AddressSpace {
                 return Ok(());
             }
             if !content.careful {
-                return vmo.zero_own(content, start, start + len);
+                return vmo.zero_own(content, start, start + len, &whole_pages(start, start + len));
             }
         }
         let layout = self.layout.read();
@@ -225,12 +228,21 @@ impl AddressSpace {
                 self.make_own(layout, vmo.family(), content.family_mut(), vmo.content(), page)?;
             }
         }
-        if first < last {
-            let whole = VmoRange::from_bounds(first, last);
+        let mut own = Vec::new();
+        for &whole in &whole_pages(start, end) {
+            let cells = content.family().cells(vmo.content(), whole).into_iter();
+            own.extend(cells.filter(|cell| !cell.is_shared()).map(|cell| cell.range));
+            // What is shown instead is empty, and stores to it go on at once: nothing is to be freed there.
             self.drop_shared(layout, vmo.family(), content.family_mut(), vmo.content(), whole)?;
         }
-        vmo.zero_own(content, start, end)
+        vmo.zero_own(content, start, end, &own)
     }
+}
+
+/// The whole pages in `[start, end)`, if there are any.
+fn whole_pages(start: u64, end: u64) -> Vec<VmoRange> {
+    let (first, last) = (addr::round_up(start).expect("inside the VMO"), addr::round_down(end));
+    if first < last { vec![VmoRange::from_bounds(first, last)] } else { Vec::new() }
 }
 
 /// The whole pages around `[start, end)`.

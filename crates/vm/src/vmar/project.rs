@@ -317,8 +317,8 @@ impl AddressSpace {
         steps.show_watched(merged(views), watched);
         let result = steps.0.iter().try_for_each(|&step| self.step(step, Room::Reserve));
         result.inspect_err(|_| {
-            if !watched.guards.is_empty() {
-                // Until it can be guarded, nothing is shown: a store must not reach what others hold.
+            if !watched.ranges.is_empty() {
+                // Until it can be shown right, nothing is: a store must not reach what is another one's.
                 let _ = self.host.restore(range, View::Held);
             }
             layout.note_damaged(range);

@@ -29,6 +29,9 @@ use crate::vmo::{ChildKind, ChildRequest, Vmo};
 /// Gaps that a snapshot lets go on by themselves at once: each costs a few system calls.
 const THAWS_MAX: u32 = 1024;
 
+/// A mapping in which to look for entries: on older kernels that means to read as many.
+const LEARN_MAX: u64 = 4 << 30;
+
 impl AddressSpace {
     /// Makes a child of a VMO. Blocks while calls copy to the VMO from buffers that are slow.
     ///
@@ -47,6 +50,24 @@ impl AddressSpace {
 
     fn create_snapshot(&self, parent: &Arc<Vmo>, request: &ChildRequest) -> Result<Arc<Vmo>, Status> {
         parent.check_snapshot(&parent.lock(), request)?;
+        self.off_own_stack(|| self.take_snapshot(parent, request))
+    }
+
+    /// Does work that guards pages, on a stack that is not shown by this address space: a thread whose own stack is guarded
+    /// under the locks would wait for whoever waits for these locks.
+    pub(super) fn off_own_stack<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let mark = 0_u8;
+        let here = (&raw const mark).addr() as u64;
+        if here < self.range.start() || here >= self.range.end() {
+            return work();
+        }
+        std::thread::scope(|scope| match scope.spawn(work).join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    }
+
+    fn take_snapshot(&self, parent: &Arc<Vmo>, request: &ChildRequest) -> Result<Arc<Vmo>, Status> {
         let layout = self.still(parent)?;
         let content = &mut parent.lock();
         parent.check_snapshot(content, request)?;
@@ -88,10 +109,13 @@ impl AddressSpace {
     ) -> Result<Vec<Part>, Status> {
         let mut frozen = Vec::new();
         let parts = layout.parts(self.root, content.family(), vmo.content(), content.whole());
-        // Loads may go on: what they bring is zero, for everybody.
-        for part in parts.into_iter().filter(|part| part.storable) {
-            // All of it is watched from now on, as what is shown later will be.
-            self.watch_places(content, &part).map_err(status)?;
+        // Loads wait too: a page that one brings could be stored to from then on.
+        let any = parts.iter().any(|part| part.storable);
+        for part in parts.into_iter().filter(|_| any) {
+            if part.storable {
+                // All of it is watched from now on, as what is shown later will be.
+                self.watch_places(content, &part).map_err(status)?;
+            }
             let Some(inside) = part.range.intersect(range) else { continue };
             let part = Part { addrs: part.addrs_of(inside), range: inside, ..part };
             // Between extents nothing is shown, and nothing can be frozen.
@@ -161,7 +185,7 @@ impl AddressSpace {
                 join(&mut own, run);
             }
         })?;
-        for part in frozen {
+        for part in frozen.iter().filter(|part| part.storable) {
             let first = own.partition_point(|run| run.end() <= part.range.start());
             for run in own[first..].iter().map_while(|run| run.intersect(part.range)) {
                 self.host.guard(part.addrs_of(run)).map_err(status)?;
@@ -174,7 +198,7 @@ impl AddressSpace {
     /// look for pages. Nothing is lost if it does not answer.
     fn learn_committed(&self, content: &mut Locked<'_>, frozen: &[Part]) {
         for part in frozen {
-            if content.known.parts(part.range).next() == Some(part.range) {
+            if part.range.len() > LEARN_MAX || content.known.parts(part.range).next() == Some(part.range) {
                 continue;
             }
             let (mut at, mut entered) = (part.addrs.start(), Vec::new());

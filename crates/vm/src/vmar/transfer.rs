@@ -67,7 +67,7 @@ impl AddressSpace {
             let step_len = STEP.min(len - step);
             let target = VmoRange::from_bounds(to + step, to + step + step_len);
             let source = VmoRange::from_bounds(from + step, from + step + step_len);
-            self.move_step(dst, target, src, source, &mut bytes)?;
+            self.off_own_stack(|| self.move_step(dst, target, src, source, &mut bytes))?;
         }
         Ok(())
     }
@@ -82,6 +82,12 @@ impl AddressSpace {
     ) -> Result<(), Status> {
         let one = src.same_content(dst);
         let layout = self.still(src)?;
+        if Arc::ptr_eq(src.family(), dst.family()) {
+            // What moves for the target must not be of the source once that is frozen: where it moves to, it is not.
+            let content = &mut dst.lock();
+            content.check_inside(target)?;
+            self.make_own(&layout, dst.family(), content.family_mut(), dst.content(), target)?;
+        }
         let (frozen, runs) = {
             let content = &mut src.lock();
             content.check_inside(source)?;

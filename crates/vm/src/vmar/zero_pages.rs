@@ -26,6 +26,10 @@ impl AddressSpace {
     /// `BAD_STATE`: not cached. `NOT_SUPPORTED`: it is mapped, and Linux has no userfaultfd for us. Then what the host
     /// gives; what was freed stays so.
     pub fn free_zero_pages(&self, vmo: &Vmo) -> Result<u64, Status> {
+        self.off_own_stack(|| self.free_zeros(vmo))
+    }
+
+    fn free_zeros(&self, vmo: &Vmo) -> Result<u64, Status> {
         Vmo::check_cached(&vmo.lock())?;
         // Only where something is: a VMO may be nearly as long as 2^64. What is committed later is not looked at.
         let mut steps = BTreeSet::new();
@@ -86,8 +90,12 @@ impl AddressSpace {
             let Some(run) = run.intersect(content.whole()) else { continue };
             for cell in content.family().cells(vmo.content(), run) {
                 for zero in self.zero_runs(&cell)? {
-                    self.drop_shared(layout, vmo.family(), content.family_mut(), vmo.content(), zero)?;
-                    vmo.zero_own(content, zero.start(), zero.end())?;
+                    if cell.is_shared() {
+                        // Its new place is shown at once, and empty: nothing is to be freed there.
+                        self.drop_shared(layout, vmo.family(), content.family_mut(), vmo.content(), zero)?;
+                    } else {
+                        vmo.zero_own(content, zero.start(), zero.end(), &[zero])?;
+                    }
                     freed += zero.len();
                 }
             }

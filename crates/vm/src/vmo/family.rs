@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use slab::Slab;
-use zxvm_host::{Host, PAGE_SIZE, StoreId, StoreRange, VmoRange};
+use zxvm_host::{Host, PAGE_SIZE, StoreRange, VmoRange};
 use zxvm_types::Status;
 
 use super::extents::Extents;
@@ -47,9 +47,11 @@ pub struct FamilyState {
     pub contents: Slab<Content>,
     pub nodes: Slab<Node>,
     pub frames: Frames,
-    /// Whether there are frames that nobody holds and the host would not free.
-    dead: bool,
+    /// Frames that nobody holds and the host would not free: with their windows, so that nobody else is given them.
+    dead: Option<Box<Dead>>,
 }
+
+type Dead = Vec<(Arc<Window>, StoreRange)>;
 
 /// What is in a VMO.
 #[derive(Debug)]
@@ -175,7 +177,7 @@ impl Family {
             contents: Slab::with_capacity(1),
             nodes: Slab::with_capacity(1),
             frames: Frames::default(),
-            dead: false,
+            dead: None,
         };
         state.contents.insert(content);
         state.nodes.insert(node);
@@ -186,7 +188,7 @@ impl Family {
     #[track_caller]
     pub fn lock(&self, content: u32) -> Locked<'_> {
         let mut state = self.state.lock();
-        if state.dead {
+        if state.dead.is_some() {
             state.tidy(self.host());
         }
         Locked { state, content }
@@ -326,19 +328,17 @@ impl FamilyState {
     }
 
     /// Frees frames that nobody holds any more. What the host will not free now it is asked to free again.
-    pub fn free(&mut self, host: &dyn Host, store: StoreId, range: StoreRange) {
-        if host.punch(store, range).is_err() {
-            self.frames.change(store, range, |_, _| Some(0));
-            self.dead = true;
+    pub fn free(&mut self, host: &dyn Host, window: &Arc<Window>, range: StoreRange) {
+        if host.punch(window.store(), range).is_err() {
+            self.frames.change(window.store(), range, |_, _| Some(0));
+            self.dead.get_or_insert_default().push((window.clone(), range));
         }
     }
 
     fn tidy(&mut self, host: &dyn Host) {
-        self.dead = false;
-        let dead: Vec<_> = self.frames.all().filter(|(.., count)| *count == 0).collect();
-        for (store, range, _) in dead {
-            self.frames.change(store, range, |_, _| None);
-            self.free(host, store, range);
+        for (window, range) in *self.dead.take().unwrap_or_default() {
+            self.frames.change(window.store(), range, |_, _| None);
+            self.free(host, &window, range);
         }
     }
 
@@ -355,7 +355,7 @@ impl FamilyState {
             Some(more) => Some(more - 1),
         });
         for run in gone {
-            self.free(host, store, run);
+            self.free(host, &cell.window, run);
         }
     }
 
@@ -366,7 +366,7 @@ impl FamilyState {
         for cell in self.cells(content, range) {
             match cell.count {
                 Some(_) => self.release(host, &cell),
-                None => self.free(host, cell.window.store(), cell.stored()),
+                None => self.free(host, &cell.window, cell.stored()),
             }
         }
         self.contents[content as usize].extents.cut(range);
@@ -410,15 +410,9 @@ impl FamilyState {
                         let whole = homes.iter().find(|(_, window)| Arc::ptr_eq(window, &cell.window));
                         let lent = whole.is_some_and(|(range, window)| self.is_lent(window, range.len()));
                         if lent {
-                            self.free(host, cell.window.store(), cell.stored());
+                            self.free(host, &cell.window, cell.stored());
                         }
                     }
-                }
-            }
-            // Frames that the host would not free go with their window now, if nobody else holds it.
-            for (range, window) in &homes {
-                if !self.is_lent(window, range.len()) {
-                    self.frames.change(window.store(), window.part(0, range.len()), |_, _| None);
                 }
             }
         }

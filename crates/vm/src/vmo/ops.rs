@@ -134,13 +134,13 @@ impl Vmo {
         if content.cache_policy == CachePolicy::Cached { Ok(()) } else { Err(Status::BAD_STATE) }
     }
 
-    /// Makes `[start, end)`, which is inside the content and none of whose pages another one holds, zero, freeing whole
-    /// pages.
+    /// Makes `[start, end)`, which is inside the content, zero: the edges, whose pages no other content holds, and of the
+    /// whole pages those in `own`, which it frees.
     ///
     /// # Errors
     /// `NOT_FOUND`: a part of a page that was discarded. Then what the host gives: the edges are then as before, and of the
     /// whole pages those that were freed stay so.
-    pub(crate) fn zero_own(&self, content: &mut Content, start: u64, end: u64) -> Result<(), Status> {
+    pub(crate) fn zero_own(&self, content: &mut Content, start: u64, end: u64, own: &[VmoRange]) -> Result<(), Status> {
         let first_whole = addr::round_up(start).expect("inside the VMO");
         let end_whole = addr::round_down(end);
         if start < first_whole || end_whole < end {
@@ -152,8 +152,7 @@ impl Vmo {
         }
         let head = self.zero_edge(content, start, first_whole)?;
         let result = self.zero_edge(content, end_whole, end).and_then(|tail| {
-            let whole = VmoRange::from_bounds(first_whole, end_whole);
-            self.free(content, whole).inspect_err(|_| self.put_back(tail))
+            own.iter().try_for_each(|&range| self.free(content, range)).inspect_err(|_| self.put_back(tail))
         });
         result.inspect_err(|_| self.put_back(head))
     }

@@ -1,0 +1,197 @@
+//! Races that once lost a store or stopped for ever: one test for each, long enough to have shown it.
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::family::{PAGE, empty, fill, op, snapshot, without};
+use common::{P, RW, Region, load_word, store_word};
+use zx::{TransferDataOptions, VmarFlags, VmarOp, VmoOp};
+use zxvm as zx;
+
+const PAGES: usize = 16;
+const ROUNDS: u64 = 1500;
+
+fn spin_until(go: &AtomicBool) {
+    while !go.load(Ordering::Acquire) {
+        std::hint::spin_loop();
+    }
+}
+
+/// In each round a thread stores one word to each page of a mapped source while `call` works on the source and a target.
+/// `sight` tells where the words may be then, besides the source's mapping.
+fn no_store_is_lost(
+    child_is_source: bool,
+    call: impl Fn(&zx::Vmo, &zx::Vmo) + Sync,
+    sight: impl Fn(&zx::Vmo, u64) -> Option<u64>,
+) {
+    let region = Region::new(2 * PAGES);
+    for round in 1..=ROUNDS {
+        let parent = empty(PAGES as u64);
+        op(&parent, VmoOp::COMMIT, 0, PAGES as u64).unwrap();
+        let child = snapshot(&parent);
+        let (source, relative) = if child_is_source { (&child, &parent) } else { (&parent, &child) };
+        let at = region.map(0, source, 0, PAGES, RW);
+        let seen = region.map(PAGES, relative, 0, PAGES, RW);
+        for page in 0..PAGES {
+            load_word(at + page * P);
+            load_word(seen + page * P);
+        }
+        let stranger = empty(PAGES as u64);
+        let target = if child_is_source { relative } else { &stranger };
+        let go = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                spin_until(&go);
+                (0..round * 7919 % 10_000).for_each(|_| std::hint::spin_loop());
+                (0..PAGES).for_each(|page| store_word(at + page * P, round));
+            });
+            thread::yield_now();
+            go.store(true, Ordering::Release);
+            call(source, target);
+        });
+        for page in 0..PAGES {
+            let there = load_word(at + page * P) == round || sight(target, page as u64 * PAGE) == Some(round);
+            assert!(there, "round {round}: the store to page {page} is nowhere");
+        }
+        region.unmap(0, PAGES);
+        region.unmap(PAGES, PAGES);
+    }
+}
+
+fn word_of(vmo: &zx::Vmo, offset: u64) -> Option<u64> {
+    vmo.read_to_object(offset).ok()
+}
+
+fn transfer(source: &zx::Vmo, target: &zx::Vmo) {
+    target.transfer_data(TransferDataOptions::empty(), 0, PAGES as u64 * PAGE, source, 0).unwrap();
+}
+
+/// A shared page of zeros is shown at a new place, which was freed after that: with what had been stored there.
+#[test]
+fn giving_zeros_back_loses_no_store() {
+    let free = |source: &zx::Vmo, _: &zx::Vmo| {
+        source.free_zero_pages().unwrap();
+    };
+    no_store_is_lost(false, free, |_, _| None);
+}
+
+/// The same after the source's pages had been moved.
+#[test]
+fn a_transfer_loses_no_store_to_its_source() {
+    no_store_is_lost(false, transfer, word_of);
+}
+
+/// What the target needed for its own was moved for the source, after that had been read and stopped.
+#[test]
+fn a_transfer_to_a_relative_loses_no_store_to_its_source() {
+    no_store_is_lost(true, transfer, word_of);
+}
+
+/// COMMIT made entries without the lock under which ZERO frees pages. An entry for a page that had gone waited for the
+/// fault service, that for the layout lock, behind somebody who changes the layout.
+#[test]
+fn commit_and_zero_do_not_wait_for_each_other() {
+    const PAGES: usize = 512;
+    let (done, all_done) = mpsc::channel();
+    thread::spawn(move || {
+        let region = Region::new(PAGES + 8);
+        let vmo = empty(PAGES as u64);
+        op(&vmo, VmoOp::COMMIT, 0, PAGES as u64).unwrap();
+        let at = region.map(0, &vmo, 0, PAGES, RW);
+        drop(snapshot(&vmo));
+        let other = empty(1);
+        let (rounds, end) = (AtomicU64::new(0), Instant::now() + Duration::from_secs(3));
+        let repeat = |work: &(dyn Fn() + Sync)| {
+            while Instant::now() < end {
+                work();
+                rounds.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| repeat(&|| region.vmar.op_range(VmarOp::COMMIT, at, PAGES * P).unwrap()));
+            scope.spawn(|| repeat(&|| op(&vmo, VmoOp::ZERO, 0, PAGES as u64).unwrap()));
+            scope.spawn(|| {
+                repeat(&|| {
+                    region.map(PAGES + 1, &other, 0, 1, RW);
+                    region.unmap(PAGES + 1, 1);
+                });
+            });
+        });
+        done.send(rounds.into_inner()).unwrap();
+    });
+    assert!(all_done.recv_timeout(Duration::from_secs(60)).expect("they wait for each other") > 0);
+}
+
+/// A page that a load had brought, by a mapping that was not frozen, could be stored to before what came earlier in memory
+/// was guarded: so a snapshot had the later one of two stores and not the earlier.
+#[test]
+fn a_snapshot_has_the_stores_of_a_thread_up_to_one_point() {
+    const PAGES: usize = 1024;
+    let last = PAGES - 1;
+    let region = Region::new(2 * PAGES);
+    for round in 0..40_u64 {
+        let vmo = empty(PAGES as u64);
+        // Many runs, so that guarding takes its time; what is absent lies between them.
+        (1..PAGES).step_by(2).for_each(|page| fill(&vmo, page as u64, 0));
+        let loads = region.map(0, &without(&vmo, zx::Rights::WRITE), 0, PAGES, VmarFlags::PERM_READ);
+        let stores = region.map(PAGES, &vmo, 0, PAGES, RW);
+        (1..PAGES).step_by(2).for_each(|page| store_word(stores + page * P, 0));
+        let go = AtomicBool::new(false);
+        let copy = thread::scope(|scope| {
+            scope.spawn(|| {
+                spin_until(&go);
+                for page in (0..PAGES).step_by(2) {
+                    load_word(loads + page * P);
+                    store_word(stores + page * P, 7);
+                    store_word(stores + last * P, page as u64 + 1);
+                }
+            });
+            go.store(true, Ordering::Release);
+            (0..round * 7919 % 20_000).for_each(|_| std::hint::spin_loop());
+            snapshot(&vmo)
+        });
+        let stored = word_of(&copy, last as u64 * PAGE).unwrap();
+        let missing = (0..stored).step_by(2).find(|page| word_of(&copy, page * PAGE) != Some(7));
+        assert_eq!(missing, None, "round {round}: the store of page {stored} is there, and an earlier one is not");
+        region.unmap(0, PAGES);
+        region.unmap(PAGES, PAGES);
+    }
+}
+
+/// The stack of whoever makes the snapshot was guarded under the locks that it takes to let stores go.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_thread_takes_a_snapshot_of_its_own_stack() {
+    extern "C" fn take(vmo: &zx::Vmo) {
+        drop(snapshot(vmo));
+    }
+    const PAGES: usize = 256;
+    let (done, all_done) = mpsc::channel();
+    thread::spawn(move || {
+        let region = Region::new(PAGES);
+        let vmo = empty(PAGES as u64);
+        op(&vmo, VmoOp::COMMIT, 0, PAGES as u64).unwrap();
+        let top = region.map(0, &vmo, 0, PAGES, RW) + PAGES * P;
+        // SAFETY: a stack of 1 MiB that is mapped for the whole call; `take` does not unwind, and the stack pointer is as
+        // before afterwards.
+        unsafe {
+            std::arch::asm!(
+                "mov r12, rsp",
+                "mov rsp, {top}",
+                "call {take}",
+                "mov rsp, r12",
+                top = in(reg) top,
+                take = sym take,
+                in("rdi") &raw const vmo,
+                out("r12") _,
+                clobber_abi("C"),
+            );
+        }
+        done.send(()).unwrap();
+    });
+    all_done.recv_timeout(Duration::from_secs(30)).expect("it waits for itself");
+}
