@@ -179,10 +179,13 @@ impl AddressSpace {
             return Fault::Denied;
         }
         let content = mapping.vmo.lock();
-        if content.check_there().is_err() {
-            Fault::NotMapped
-        } else if mapping.vmo_range(base, page).end() > project::limit(mapping, content.family()) {
+        // A VMO is as long as it was when it is discarded; what is not there is the page.
+        let stream_size = mapping.vmo.stream_size_in(content.family());
+        let end = project::limit_with(mapping, mapping.vmo.size_in(&content), stream_size);
+        if mapping.vmo_range(base, page).end() > end {
             Fault::PastEnd
+        } else if content.check_there().is_err() {
+            Fault::NotMapped
         } else {
             Fault::Waits
         }
