@@ -229,8 +229,8 @@ impl Extents {
 
     /// Forgets everything from `size` on, of a content that nobody ever shared, and returns it so that it can be freed
     /// without locks. `free` frees the tail that is cut off a kept window (from its byte `.1`, so many bytes `.2`) to be
-    /// used again when the VMO grows, and answers whether it could; so that is not asked unless nobody is `alone` false:
-    /// somebody who writes outside the lock may come later than this.
+    /// used again when the VMO grows, and answers whether it could. It is asked only if the caller is `alone`: somebody
+    /// who writes outside the lock may come later than this.
     pub fn truncate(
         &mut self,
         size: u64,

@@ -360,7 +360,7 @@ impl FamilyState {
     }
 
     /// Forgets what is in `range` of a careful content: frames go to the others who hold them, or are freed. Cannot fail:
-    /// what the host does not free now is freed with its window.
+    /// what the host does not free now it is asked to free again.
     pub fn forget(&mut self, host: &dyn Host, content: u32, range: VmoRange) {
         self.contents[content as usize].known.forget(range);
         for cell in self.cells(content, range) {
