@@ -23,7 +23,7 @@ use super::cow::{ABSENT_MIN, Part};
 use super::{AddressSpace, Layout};
 use crate::error::status;
 use crate::lock::WriteGuard;
-use crate::vmo::family::Locked;
+use crate::vmo::family::{Content, Locked};
 use crate::vmo::{ChildKind, ChildRequest, Vmo};
 
 /// Gaps that a snapshot lets go on by themselves at once: each costs a few system calls.
@@ -118,10 +118,7 @@ impl AddressSpace {
             }
             let Some(inside) = part.range.intersect(range) else { continue };
             let part = Part { addrs: part.addrs_of(inside), range: inside, ..part };
-            // Between extents nothing is shown, and nothing can be frozen.
-            let mut runs: Vec<VmoRange> = Vec::new();
-            content.extents.places(part.range).for_each(|place| join(&mut runs, place.range));
-            for range in runs {
+            for range in shown_runs(content, &part) {
                 let piece = Part { addrs: part.addrs_of(range), range, ..part };
                 self.host.watch(piece.addrs, Watch::Absent, Room::Ordinary).map_err(status)?;
                 frozen.push(piece);
@@ -131,9 +128,7 @@ impl AddressSpace {
     }
 
     fn watch_places(&self, content: &Locked<'_>, part: &Part) -> HostResult {
-        let mut runs: Vec<VmoRange> = Vec::new();
-        content.extents.places(part.range).for_each(|place| join(&mut runs, place.range));
-        runs.into_iter().try_for_each(|run| self.watch(part.addrs_of(run), Room::Ordinary))
+        shown_runs(content, part).into_iter().try_for_each(|run| self.watch(part.addrs_of(run), Room::Ordinary))
     }
 
     /// Ends a freeze wherever that is worth it; `runs` are committed.
@@ -218,8 +213,15 @@ impl AddressSpace {
     }
 }
 
+/// What of a part is shown at all: between extents nothing is, and nothing can be watched.
+fn shown_runs(content: &Content, part: &Part) -> Vec<VmoRange> {
+    let mut runs = Vec::new();
+    content.extents.places(part.range).for_each(|place| join(&mut runs, place.range));
+    runs
+}
+
 /// Adds a run to a list of runs, as one with the last if it continues that.
-fn join(runs: &mut Vec<VmoRange>, run: VmoRange) {
+pub(super) fn join(runs: &mut Vec<VmoRange>, run: VmoRange) {
     match runs.last_mut() {
         Some(last) if last.end() == run.start() => *last = VmoRange::from_bounds(last.start(), run.end()),
         Some(_) | None => runs.push(run),

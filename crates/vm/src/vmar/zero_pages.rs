@@ -10,6 +10,7 @@ use zxvm_host::user::UserSlice;
 use zxvm_host::{PAGE_SIZE, VmoRange};
 use zxvm_types::Status;
 
+use super::snapshot::join;
 use super::{AddressSpace, Layout};
 use crate::error::status;
 use crate::vmo::Vmo;
@@ -105,7 +106,7 @@ impl AddressSpace {
 
     /// The runs of pages of a committed cell that hold only zeros.
     fn zero_runs(&self, cell: &Cell) -> Result<Vec<VmoRange>, Status> {
-        let mut runs: Vec<VmoRange> = Vec::new();
+        let mut runs = Vec::new();
         let mut bytes = [0_u8; PAGE_SIZE as usize];
         for page in (0..cell.range.len()).step_by(PAGE_SIZE as usize) {
             let at = cell.window.offset(cell.at + page);
@@ -114,10 +115,7 @@ impl AddressSpace {
                 continue;
             }
             let start = cell.range.start() + page;
-            match runs.last_mut() {
-                Some(last) if last.end() == start => *last = VmoRange::from_bounds(last.start(), start + PAGE_SIZE),
-                Some(_) | None => runs.push(VmoRange::from_bounds(start, start + PAGE_SIZE)),
-            }
+            join(&mut runs, VmoRange::from_bounds(start, start + PAGE_SIZE));
         }
         Ok(runs)
     }

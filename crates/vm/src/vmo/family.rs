@@ -273,19 +273,21 @@ impl Content {
 }
 
 impl FamilyState {
-    /// The runs of a content's pages in `range` that have a place, lowest first.
-    pub fn cells(&self, content: u32, range: VmoRange) -> Vec<Cell> {
-        let mut cells = Vec::new();
-        for place in self.contents[content as usize].extents.places(range) {
+    fn each_cell(&self, content: u32, range: VmoRange) -> impl Iterator<Item = Cell> + '_ {
+        self.contents[content as usize].extents.places(range).flat_map(|place| {
             let part = place.window.part(place.at, place.range.len());
-            for (run, count) in self.frames.runs(place.window.store(), part) {
+            self.frames.runs(place.window.store(), part).map(move |(run, count)| {
                 let into = run.start() - part.start();
                 let start = place.range.start() + into;
                 let range = VmoRange::from_bounds(start, start + run.len());
-                cells.push(Cell { range, window: place.window.clone(), at: place.at + into, count });
-            }
-        }
-        cells
+                Cell { range, window: place.window.clone(), at: place.at + into, count }
+            })
+        })
+    }
+
+    /// The runs of a content's pages in `range` that have a place, lowest first.
+    pub fn cells(&self, content: u32, range: VmoRange) -> Vec<Cell> {
+        self.each_cell(content, range).collect()
     }
 
     /// The first run in `range` that another content holds too.
@@ -293,16 +295,7 @@ impl FamilyState {
         if self.frames.is_empty() {
             return None;
         }
-        let extents = &self.contents[content as usize].extents;
-        extents.places(range).find_map(|place| {
-            let part = place.window.part(place.at, place.range.len());
-            let (run, count) =
-                self.frames.runs(place.window.store(), part).find(|(_, count)| count.is_some_and(|count| count > 1))?;
-            let into = run.start() - part.start();
-            let start = place.range.start() + into;
-            let range = VmoRange::from_bounds(start, start + run.len());
-            Some(Cell { range, window: place.window.clone(), at: place.at + into, count })
-        })
+        self.each_cell(content, range).find(Cell::is_shared)
     }
 
     /// Whether another content was made of this one by a snapshot, or this one of another, and both are there.
