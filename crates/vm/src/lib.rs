@@ -1,18 +1,20 @@
 //! Pages and who sees them.
 //!
 //! Rooms, each using only those to its right: `vmar` (who owns which addresses) → `vmo` (what is in a memory object) →
-//! `store` (where pages live) → `lock`, `error` (order of locks, errors). A test reads the `use` lines to keep it so.
+//! `pager` (what a pager VMO knows of its pages) → `store` (where pages live) → `lock`, `error` (order of locks, errors). A test reads the `use` lines to keep it so.
 //!
 //! Nothing in here knows handles or rights, and nothing is `unsafe`: memory is what the [`Host`](zxvm_host::Host) says.
 #![forbid(unsafe_code)]
 
 mod error;
 pub mod lock;
+mod pager;
 mod store;
 mod vmar;
 mod vmo;
 
 pub use error::status;
+pub use pager::{RequestKind, RequestPort};
 pub use store::StoreSet;
 pub use vmar::{
     AddressSpace, AllocateRequest, Fault, MapRecord, MapRequest, NewMapping, Place, RecordKind, RegionFlags, Vmar,
