@@ -102,13 +102,41 @@ pub enum Wait {
     Unentered,
 }
 
+/// A thread of this process, as the host numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Thread(pub u32);
+
+/// An access that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Where, in bytes: the start of the page.
+    pub page: u64,
+    /// Why.
+    pub reason: Wait,
+    /// Whether it is a store.
+    pub store: bool,
+    /// Whose it is.
+    pub thread: Thread,
+}
+
+/// What becomes of an access that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is to be tried again.
+    Again,
+    /// It is tried again already: its page has been let go by [`Host::unguard`].
+    LetGo,
+    /// It waits until [`Host::wake`] or [`Host::unguard`] of its page, or [`Host::fail`].
+    Later,
+    /// It cannot be done: the thread gets the signal for a bus error, with this error number.
+    Fail(i32),
+}
+
 /// Who is asked when an access to a watched page has to wait.
 pub trait FaultSink: Send + Sync + fmt::Debug {
-    /// A thread waits with an access to the page at `addr`, for this reason. Whatever it waits for is dealt with before
-    /// this returns; then the thread tries again, and is back here if it must wait still. Answers whether it has been let
-    /// go already, by [`Host::unguard`] of its page. Called without any lock, from the host's own thread or from the one
-    /// that waits.
-    fn fault(&self, addr: u64, reason: Wait) -> bool;
+    /// A thread waits. Called without any lock, from the host's own thread or from the one that waits. Blocks for nobody
+    /// but for locks. If the answer is `Again` the thread is back here if it must wait still.
+    fn fault(&self, waiting: Waiting) -> Answer;
 }
 
 /// Why the host refused.
@@ -220,6 +248,19 @@ pub trait Host: Send + Sync + fmt::Debug {
 
     /// Names who is asked about accesses that wait. To be called once, before the first `watch`.
     fn serve_faults(&self, sink: Weak<dyn FaultSink>);
+
+    /// Whether accesses can be watched here at all. May start what that takes.
+    ///
+    /// # Errors
+    /// `NotSupported`: no. Else what is missing.
+    fn can_watch(&self) -> HostResult;
+
+    /// Whoever waits with an access to a page of `range`, watched now or before, tries again.
+    fn wake(&self, range: AddrRange);
+
+    /// The thread that waits with an access to the page at `addr` gets the signal for a bus error, with the address and
+    /// `error` as its error number. If it handles that and returns, it tries again.
+    fn fail(&self, thread: Thread, addr: u64, error: i32);
 
     /// From now on accesses to `range`, all of which shows stores, wait as `what` says, if they did not wait for more
     /// already. Showing something else there, by `map` or `restore`, ends the watch.

@@ -7,7 +7,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::addr::{AddrRange, StoreRange};
-use crate::api::{Access, FaultSink, Host, HostError, HostResult, Piece, Prot, Room, RunSink, StoreId, View, Watch};
+use crate::api::{
+    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, Room, RunSink, StoreId, Thread, View, Watch,
+};
 use crate::user::{UserRef, UserSlice};
 
 /// How long the failing goes on.
@@ -188,6 +190,19 @@ impl<H: Host + ?Sized> Host for FailNth<H> {
         self.host.serve_faults(sink);
     }
 
+    fn can_watch(&self) -> HostResult {
+        self.count()?;
+        self.host.can_watch()
+    }
+
+    fn wake(&self, range: AddrRange) {
+        self.host.wake(range);
+    }
+
+    fn fail(&self, thread: Thread, addr: u64, error: i32) {
+        self.host.fail(thread, addr, error);
+    }
+
     fn watch(&self, range: AddrRange, what: Watch, room: Room) -> HostResult {
         self.count()?;
         self.host.watch(range, what, room)
@@ -294,24 +309,26 @@ mod tests {
         expect(10);
         host.copy(store, page, store, PAGE_SIZE).unwrap();
         expect(11);
-        host.watch(range, Watch::Guarded, Room::Ordinary).unwrap();
+        host.can_watch().unwrap();
         expect(12);
-        host.guard(range).unwrap();
+        host.watch(range, Watch::Guarded, Room::Ordinary).unwrap();
         expect(13);
-        host.unguard(range).unwrap();
+        host.guard(range).unwrap();
         expect(14);
-        host.drop_entries(range).unwrap();
+        host.unguard(range).unwrap();
         expect(15);
-        host.unfreeze(range).unwrap();
+        host.drop_entries(range).unwrap();
         expect(16);
-        host.punch(store, page).unwrap();
+        host.unfreeze(range).unwrap();
         expect(17);
+        host.punch(store, page).unwrap();
+        expect(18);
         host.pieces(range).unwrap();
         host.unguarded_runs(range, &mut |_| ()).unwrap();
         assert!(host.is_mapped(range.addr()));
         host.close_store(store);
         host.release(range);
-        expect(17);
+        expect(18);
         assert!(!host.fired());
     }
 

@@ -17,9 +17,10 @@ pub use error::status;
 pub use pager::{RequestKind, RequestPort};
 pub use store::StoreSet;
 pub use vmar::{
-    AddressSpace, AllocateRequest, Fault, MapRecord, MapRequest, NewMapping, Place, RecordKind, RegionFlags, Vmar,
-    VmarOp,
+    AddressSpace, AllocateRequest, DirtyRange, Fault, MapRecord, MapRequest, NewMapping, PagerOp, Place, RecordKind,
+    RegionFlags, Vmar, VmarOp,
 };
 pub use vmo::{
-    Attribution, CachePolicy, ChildKind, ChildObserver, ChildRequest, IoError, MAX_SIZE, Vmo, VmoInfo, VmoKind, VmoOp,
+    Attribution, CachePolicy, ChildKind, ChildObserver, ChildRequest, IoError, MAX_SIZE, Pager, PagerVmoRequest, Vmo,
+    VmoInfo, VmoKind, VmoOp,
 };

@@ -20,7 +20,7 @@ use rustix::mm::Advice;
 use super::probe::{self, UffdFeatures};
 use super::sys::KeepErrno;
 use crate::addr::{AddrRange, PAGE_SIZE, round_down};
-use crate::api::{FaultSink, HostError, HostResult, Wait, Watch};
+use crate::api::{Answer, FaultSink, HostError, HostResult, Thread, Wait, Waiting, Watch};
 
 const UFFDIO_REGISTER: libc::c_ulong = 0xc020_aa00;
 const UFFDIO_UNREGISTER: libc::c_ulong = 0x8010_aa01;
@@ -30,6 +30,7 @@ const MODE_MISSING: u64 = 1;
 const MODE_WP: u64 = 2;
 const MODE_MINOR: u64 = 4;
 const EVENT_PAGEFAULT: u8 = 0x12;
+const FLAG_WRITE: u64 = 1;
 const FLAG_WP: u64 = 2;
 const FLAG_MINOR: u64 = 4;
 
@@ -136,6 +137,16 @@ impl Faults {
     }
 }
 
+impl Faults {
+    pub fn wake(&self, range: AddrRange) {
+        self.inner.wake(range);
+    }
+
+    pub fn fail(&self, thread: Thread, addr: u64, error: i32) {
+        self.inner.fail(thread, addr, error);
+    }
+}
+
 impl Drop for Faults {
     fn drop(&mut self) {
         // A counter at 0 takes 1 without waiting.
@@ -164,8 +175,17 @@ impl Inner {
         }
     }
 
-    fn wake(&self, range: AddrRange) -> HostResult {
-        self.ioctl(UFFDIO_WAKE, &mut Range::from(range))
+    fn wake(&self, range: AddrRange) {
+        // Refused only for what is no range of addresses of this process.
+        let _ = self.ioctl(UFFDIO_WAKE, &mut Range::from(range));
+    }
+
+    /// The signal interrupts the wait. The access is tried again in any case: a thread that blocks the signal would wait
+    /// for ever.
+    fn fail(&self, thread: Thread, addr: u64, error: i32) {
+        bus_error(thread, addr, error);
+        let page = round_down(addr);
+        self.wake(AddrRange::from_bounds(page, page + PAGE_SIZE));
     }
 
     fn serve(&self, sink: &Weak<dyn FaultSink>) {
@@ -191,11 +211,13 @@ impl Inner {
                 flags if flags & FLAG_MINOR != 0 => Wait::Unentered,
                 _ => Wait::Absent,
             };
-            if sink.upgrade().is_some_and(|sink| sink.fault(page, reason)) {
-                continue;
+            let thread = Thread(message.thread as u32);
+            let waiting = Waiting { page, reason, store: message.flags & (FLAG_WRITE | FLAG_WP) != 0, thread };
+            match sink.upgrade().map_or(Answer::Again, |sink| sink.fault(waiting)) {
+                Answer::Again => self.wake(AddrRange::from_bounds(page, page + PAGE_SIZE)),
+                Answer::LetGo | Answer::Later => {}
+                Answer::Fail(error) => self.fail(thread, message.address, error),
             }
-            // Cannot fail for an address that a thread of this process has accessed.
-            let _ = self.wake(AddrRange::from_bounds(page, page + PAGE_SIZE));
         }
     }
 
@@ -208,8 +230,38 @@ impl Inner {
     }
 }
 
+/// `siginfo_t` as the kernel takes it from those who send signals.
+#[repr(C)]
+struct SignalInfo {
+    signal: i32,
+    error: i32,
+    code: i32,
+    reserved: i32,
+    /// Where `si_addr` is read.
+    addr: u64,
+    /// Where `si_value` is read.
+    value: u64,
+    rest: [u64; 12],
+}
+
+const _: () = assert!(size_of::<SignalInfo>() == size_of::<libc::siginfo_t>());
+
+/// Sends a thread of this process the signal for a bus error. Its code is that of a signal that was sent: the kernel lets
+/// nobody say that it was a fault. The address is where a handler looks for it.
+fn bus_error(thread: Thread, addr: u64, error: i32) {
+    let _errno = KeepErrno::new();
+    let info =
+        SignalInfo { signal: libc::SIGBUS, error, code: libc::SI_QUEUE, reserved: 0, addr, value: addr, rest: [0; 12] };
+    let process = rustix::process::getpid().as_raw_nonzero().get();
+    // SAFETY: the record is as long as the kernel reads, and all of it is set. A thread that has ended gets nothing.
+    unsafe {
+        libc::syscall(libc::SYS_rt_tgsigqueueinfo, process, thread.0, libc::SIGBUS, &raw const info);
+    }
+}
+
 fn open() -> HostResult<OwnedFd> {
     let needed = UffdFeatures::PAGEFAULT_FLAG_WP
+        | UffdFeatures::THREAD_ID
         | UffdFeatures::MISSING_SHMEM
         | UffdFeatures::MINOR_SHMEM
         | UffdFeatures::WP_HUGETLBFS_SHMEM;

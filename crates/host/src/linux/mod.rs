@@ -33,7 +33,8 @@ pub use words::Words;
 
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange};
 use crate::api::{
-    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, Room, RunSink, STORE_SIZE, StoreId, View, Watch,
+    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, Room, RunSink, STORE_SIZE, StoreId, Thread, View,
+    Watch,
 };
 use faults::Faults;
 use user::{UserRef, UserSlice};
@@ -363,6 +364,22 @@ impl Host for LinuxHost {
 
     fn serve_faults(&self, sink: Weak<dyn FaultSink>) {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).sink = Some(sink);
+    }
+
+    fn can_watch(&self) -> HostResult {
+        self.faults().map(drop)
+    }
+
+    fn wake(&self, range: AddrRange) {
+        if let Ok(faults) = self.faults() {
+            faults.wake(range);
+        }
+    }
+
+    fn fail(&self, thread: Thread, addr: u64, error: i32) {
+        if let Ok(faults) = self.faults() {
+            faults.fail(thread, addr, error);
+        }
     }
 
     fn watch(&self, range: AddrRange, what: Watch, room: Room) -> HostResult {

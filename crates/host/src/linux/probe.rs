@@ -24,6 +24,8 @@ bitflags::bitflags! {
         const MISSING_SHMEM = 1 << 5;
         /// Raise SIGBUS in the faulting thread instead of reporting.
         const SIGBUS = 1 << 7;
+        /// Say which thread it is.
+        const THREAD_ID = 1 << 8;
         /// Report a page of shared memory that is there but not entered.
         const MINOR_SHMEM = 1 << 10;
         /// Write-protect shared memory.

@@ -26,7 +26,8 @@ use self::space::{Space, bounds};
 use self::store::Store;
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange, round_down};
 use crate::api::{
-    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, Room, RunSink, STORE_SIZE, StoreId, View, Wait, Watch,
+    Access, Answer, FaultSink, Host, HostError, HostResult, Piece, Prot, Room, RunSink, STORE_SIZE, StoreId, Thread,
+    View, Wait, Waiting, Watch,
 };
 use crate::user::{UserFault, UserRef, UserSlice};
 
@@ -63,6 +64,12 @@ pub enum SimFault {
     /// The page was absent, or shared, and there is no memory for it.
     #[error("no memory for an absent page")]
     NoMemory,
+    /// The thread would wait, for somebody who is to wake it.
+    #[error("waiting")]
+    Waits,
+    /// The thread would get the signal for a bus error, with this error number.
+    #[error("refused with error {0}")]
+    Refused(i32),
 }
 
 /// The simulated operating system.
@@ -73,6 +80,9 @@ pub struct SimHost {
 
 /// How often a simulated access that waits asks the sink before it is given up: on Linux it would wait on.
 const ASKS_MAX: usize = 64;
+
+/// Whoever calls is one and the same simulated thread.
+const THREAD: Thread = Thread(1);
 
 /// What an access meets.
 enum Touch {
@@ -147,7 +157,13 @@ impl SimHost {
             };
             drop(state);
             let sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Weak::upgrade);
-            sink.expect("contract: a page is watched, and nobody serves faults").fault(addr, reason);
+            let sink = sink.expect("contract: a page is watched, and nobody serves faults");
+            let store = needed.contains(Prot::WRITE);
+            match sink.fault(Waiting { page: round_down(addr), reason, store, thread: THREAD }) {
+                Answer::Again | Answer::LetGo => {}
+                Answer::Later => return Err(SimFault::Waits),
+                Answer::Fail(error) => return Err(SimFault::Refused(error)),
+            }
         }
         Err(SimFault::NoMemory)
     }
@@ -563,6 +579,16 @@ impl Host for SimHost {
     fn serve_faults(&self, sink: Weak<dyn FaultSink>) {
         *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
     }
+
+    fn can_watch(&self) -> HostResult {
+        Ok(())
+    }
+
+    /// Nobody waits here: an access that would says so, and is gone.
+    fn wake(&self, _range: AddrRange) {}
+
+    /// As for `wake`.
+    fn fail(&self, _thread: Thread, _addr: u64, _error: i32) {}
 
     fn watch(&self, range: AddrRange, what: Watch, room: Room) -> HostResult {
         let mut state = self.lock();

@@ -1,5 +1,9 @@
-//! What a pager VMO knows of its pages, and of who waits for them.
+//! What a pager VMO knows of its pages, and of who waits for them. Books only: nothing here touches memory.
 
 mod port;
+mod requests;
+mod states;
 
 pub use port::{RequestKind, RequestPort};
+pub use requests::{Requests, Sleeper, Who, Woken};
+pub use states::{DirtyRun, PageState, States};

@@ -16,7 +16,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zxvm_host::{AddrRange, FaultSink, HostError, PAGE_SIZE, Prot, Room, View, VmoRange, Wait, Watch, addr};
+use zxvm_host::{AddrRange, Answer, FaultSink, HostError, PAGE_SIZE, Prot, Room, View, VmoRange, Wait, Waiting, Watch};
 use zxvm_types::Status;
 
 use super::project::limit;
@@ -79,6 +79,8 @@ pub enum Resolved {
     Something,
     /// It was dealt with, and the thread goes on already.
     LetGo,
+    /// It is a pager's business, and this is what becomes of it.
+    Answered(Answer),
 }
 
 /// Who gets the copy.
@@ -294,20 +296,19 @@ impl AddressSpace {
                 }
                 if part.storable {
                     // It can be guarded one day, and is one with its neighbours until then. It need not be.
-                    let _ = self.watch(addrs, Room::Ordinary);
+                    let _ = self.watch(addrs, Watch::Guarded, Room::Ordinary);
                 }
             }
         }
         Ok(())
     }
 
-    /// What a thread that waits at `addr` waits for is dealt with.
+    /// What a thread waits for is dealt with.
     ///
     /// # Errors
     /// `NO_MEMORY`, `NO_RESOURCES`: it has to wait longer.
-    pub(super) fn resolve(&self, addr: u64, reason: Wait) -> Result<Resolved, Status> {
-        let page = addr::round_down(addr);
-        let page = AddrRange::from_bounds(page, page + PAGE_SIZE);
+    pub(super) fn resolve(&self, waiting: Waiting) -> Result<Resolved, Status> {
+        let page = AddrRange::from_bounds(waiting.page, waiting.page + PAGE_SIZE);
         if !self.range.contains(page) {
             return Ok(Resolved::Nothing);
         }
@@ -325,7 +326,10 @@ impl AddressSpace {
             // It may be made to wait by what could not be undone: shown anew it is not.
             let _ = self.show_locked(&layout, content.family(), page);
         }
-        match reason {
+        if content.paged().is_some() {
+            return self.access_paged(&layout, vmo, content, range, waiting).map(Resolved::Answered);
+        }
+        match waiting.reason {
             Wait::Guarded => {
                 let (prot, _) = mapping.prots.run_at(page.start() - base.start(), base.len());
                 if !prot.contains(Prot::WRITE) {
@@ -457,13 +461,15 @@ impl FamilyState {
 }
 
 impl FaultSink for AddressSpace {
-    fn fault(&self, addr: u64, reason: Wait) -> bool {
-        match self.resolve(addr, reason) {
-            Ok(resolved) => resolved == Resolved::LetGo,
+    fn fault(&self, waiting: Waiting) -> Answer {
+        match self.resolve(waiting) {
+            Ok(Resolved::Nothing | Resolved::Something) => Answer::Again,
+            Ok(Resolved::LetGo) => Answer::LetGo,
+            Ok(Resolved::Answered(answer)) => answer,
             Err(_) => {
                 // A store cannot fail. It waits, as it would in Zircon, until there is memory.
                 std::thread::sleep(NO_MEMORY_WAIT);
-                false
+                Answer::Again
             }
         }
     }

@@ -18,11 +18,13 @@ mod allocate;
 mod cow;
 mod destroy;
 mod discard;
+mod fetch;
 mod map;
 mod mapping;
 mod maps;
 mod op_range;
 mod ops;
+mod paging;
 mod placement;
 mod project;
 mod protect;
@@ -33,6 +35,8 @@ mod tree;
 mod unmap;
 mod zero_pages;
 
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use slotmap::SlotMap;
@@ -50,6 +54,7 @@ pub use allocate::AllocateRequest;
 pub use map::{MapRequest, NewMapping};
 pub use maps::{MapRecord, RecordKind};
 pub use op_range::VmarOp;
+pub use paging::{DirtyRange, PagerOp};
 pub use placement::Place;
 
 slotmap::new_key_type! {
@@ -75,6 +80,10 @@ pub struct AddressSpace {
     range: AddrRange,
     root: RegionId,
     layout: RankedRw<Layout>,
+    /// Pages with accesses that wait for a pager: where something else is shown they are to be woken.
+    parked: Mutex<BTreeSet<u64>>,
+    /// Whether there ever was a VMO that a pager provides.
+    paged: AtomicBool,
 }
 
 /// A region as a handle sees it: it may be dead.
@@ -143,7 +152,8 @@ impl AddressSpace {
         let mut regions = SlotMap::with_key();
         let root = regions.insert(Region { range, parent: None, depth: 0, flags, children: Tree::new(rng.u64(..)) });
         let layout = RankedRw::new(Rank::Layout, Layout { regions, rng, damaged: Mutex::default() });
-        let space = Arc::new(Self { host, range, root, layout });
+        let space =
+            Arc::new(Self { host, range, root, layout, parked: Mutex::default(), paged: AtomicBool::new(false) });
         let sink: Weak<Self> = Arc::downgrade(&space);
         let sink: Weak<dyn FaultSink> = sink;
         space.host.serve_faults(sink);
@@ -208,6 +218,10 @@ impl AddressSpace {
             let open = &mut |open| panic!("stores to {open:?} reach what others hold");
             self.host.unguarded_runs(guard, open).expect("the host answers audits");
         }
+    }
+
+    fn is_paged(&self) -> bool {
+        self.paged.load(Ordering::Relaxed)
     }
 
     /// The lock, for a change; what an earlier refusal left is repaired first.
@@ -307,6 +321,7 @@ impl Layout {
                 Child::Mapping(mapping) => {
                     let content = &mut mapping.vmo.lock();
                     mapping.vmo.mapping_gone(content, at.start());
+                    content.family_mut().leave(at.intersect(range).expect("it touches"));
                     for side in [(at.start(), range.start()), (range.end(), at.end())] {
                         if side.0 < side.1 {
                             let part = AddrRange::from_bounds(side.0, side.1);

@@ -131,6 +131,10 @@ impl Vmar {
             VmarOp::Commit => {
                 piece.in_range()?;
                 vmo.check_plausible(range)?;
+                if vmo.lock().is_paged() {
+                    self.space.commit_content(vmo, vmo.in_content(range))?;
+                    return self.map_range(piece);
+                }
                 self.commit(piece)
             }
             VmarOp::Decommit => vmo.decommit(range.start(), range.len()),

@@ -6,20 +6,27 @@
 //! 2. A caller's buffer is never touched under a lock: bytes go by way of a buffer of ours. So they do if the caller's
 //!    buffer is in memory that we show.
 
+use std::sync::Arc;
+
 use zxvm_host::user::{UserRef, UserSlice};
-use zxvm_host::{Access, VmoRange, Wait, addr};
+use zxvm_host::{Access, Thread, VmoRange, Wait, Waiting, addr};
 use zxvm_types::Status;
 
 use super::cow::Resolved;
+use super::fetch::{WRITE_MAX, Want};
 use super::{AddressSpace, Fault, Layout};
 use crate::error::status;
+use crate::pager::Sleeper;
 use crate::vmo::family::Locked;
-use crate::vmo::io::{BOUNCE, IoError};
+use crate::vmo::io::{BOUNCE, IoError, Read, Way};
 use crate::vmo::ops::Direct;
 use crate::vmo::{Vmo, VmoOp};
 
 /// Bytes committed under one hold of the locks.
 const COMMIT_STEP: u64 = 1 << 20;
+
+/// Stands for whoever asks on its own behalf.
+const NOBODY: Thread = Thread(0);
 
 /// How often a read tries again because of what its buffer had to wait for, without any progress.
 const WAITS_MAX: u32 = 1000;
@@ -33,25 +40,47 @@ impl AddressSpace {
     ///
     /// Source: vmo.md §6.
     pub fn read_vmo(&self, vmo: &Vmo, offset: u64, to: UserSlice<'_>) -> Result<(), IoError> {
+        // Where a pager is, the host is not to wait for memory inside a call.
+        let way = if self.is_paged() && self.overlaps(to.addr(), to.len()) { Way::Bounced } else { Way::Direct };
+        let mut sleeper = None;
         let (mut done, mut waits) = (0, 0);
-        loop {
+        let result = loop {
             let rest = to.part(done, to.len() - done);
-            match vmo.read_some(offset.saturating_add(done as u64), rest) {
-                Ok(len) => (done, waits) = (done + len, 0),
+            match vmo.read_some(offset.saturating_add(done as u64), rest, way) {
+                Ok(Read::Copied(len)) => (done, waits) = (done + len, 0),
+                Ok(Read::Absent(range)) => {
+                    let sleeper = sleeper.get_or_insert_with(|| Arc::new(Sleeper::default()));
+                    if let Err(error) = self.wait_to_read(vmo, range, sleeper) {
+                        break Err(error.into());
+                    }
+                }
                 // Where Linux does not hand over what waits inside its calls, a page of the buffer may just be one for
                 // which others wait.
                 Err(IoError::Buffer { at }) if waits < WAITS_MAX && self.let_go(at) => waits += 1,
-                Err(error) => return Err(error),
+                Err(error) => break Err(error),
             }
             if done == to.len() {
-                return Ok(());
+                break Ok(());
             }
+        };
+        if let Some(sleeper) = sleeper
+            && let Some(source) = vmo.lock().paged_mut()
+        {
+            source.requests.leave_call(&*source.port, &sleeper);
         }
+        result
     }
 
     /// Deals with whatever a store to the page at `addr` may wait for. Answers whether there may have been anything.
     fn let_go(&self, addr: usize) -> bool {
-        let each = |reason| self.resolve(addr as u64, reason).is_ok_and(|resolved| resolved != Resolved::Nothing);
+        if self.is_paged() {
+            return false;
+        }
+        let page = addr::round_down(addr as u64);
+        let each = |reason| {
+            let waiting = Waiting { page, reason, store: true, thread: NOBODY };
+            self.resolve(waiting).is_ok_and(|resolved| resolved != Resolved::Nothing)
+        };
         self.why_fault(addr, Access::Write) == Fault::Waits && each(Wait::Absent) | each(Wait::Guarded)
     }
 
@@ -64,7 +93,7 @@ impl AddressSpace {
     pub fn write_vmo(&self, vmo: &Vmo, offset: u64, from: UserRef<'_>) -> Result<(), IoError> {
         let end = offset.checked_add(from.len() as u64).ok_or(Status::OUT_OF_RANGE)?;
         let mut at = offset;
-        let ours = self.overlaps(from);
+        let ours = self.overlaps(from.addr(), from.len());
         loop {
             let done = (at - offset) as usize;
             let rest = from.part(done, from.len() - done);
@@ -72,7 +101,10 @@ impl AddressSpace {
             match step {
                 Direct::DoneTo(next) => at = next,
                 Direct::Done => return Ok(()),
-                Direct::Careful => at += self.write_some(vmo, at, rest)? as u64,
+                Direct::Careful => match self.write_some(vmo, at, rest)? {
+                    Write::Copied(len) => at += len as u64,
+                    Write::Wanted(range) => self.fetch(vmo, range, Want::Stored)?,
+                },
             }
             if at == end {
                 return Ok(());
@@ -82,13 +114,14 @@ impl AddressSpace {
 
     /// Whether a buffer lies in memory that we show. Linux holds a file's lock while it writes to it: what has to be brought
     /// for such a buffer may be in the same file.
-    fn overlaps(&self, buffer: UserRef<'_>) -> bool {
-        let (start, end) = (buffer.addr() as u64, buffer.addr().saturating_add(buffer.len()) as u64);
+    fn overlaps(&self, addr: usize, len: usize) -> bool {
+        let (start, end) = (addr as u64, addr.saturating_add(len) as u64);
         start < self.range.end() && self.range.start() < end
     }
 
-    /// Copies bytes from the start of the buffer to the VMO under the locks. Returns how many.
-    fn write_some(&self, vmo: &Vmo, offset: u64, from: UserRef<'_>) -> Result<usize, IoError> {
+    /// Copies bytes from the start of the buffer to the VMO under the locks.
+    #[inline(never)]
+    fn write_some(&self, vmo: &Vmo, offset: u64, from: UserRef<'_>) -> Result<Write, IoError> {
         // What is wrong with the rest of the arguments comes before what is wrong with the buffer.
         let check = |content: &Locked<'_>| -> Result<u64, Status> {
             Vmo::check_cached(content)?;
@@ -96,7 +129,20 @@ impl AddressSpace {
             content.check_there()?;
             Ok(start)
         };
-        check(&vmo.lock())?;
+        {
+            let content = vmo.lock();
+            let start = check(&content)?;
+            let whole = pages_around(start, start + from.len() as u64);
+            // Before the buffer is looked at: what it takes to store comes first.
+            if let Some(source) = content.paged()
+                && !source.is_storable(whole.start())
+            {
+                return Ok(Write::Wanted(VmoRange::from_bounds(
+                    whole.start(),
+                    whole.end().min(whole.start() + WRITE_MAX),
+                )));
+            }
+        }
         let mut bytes = [0; BOUNCE];
         // Up to the end of a page, so that whole pages are written as such.
         let len = from.len().min(BOUNCE - (offset % BOUNCE as u64) as usize);
@@ -111,7 +157,18 @@ impl AddressSpace {
         let layout = self.layout.read();
         let content = &mut vmo.lock();
         let start = check(content)?;
-        let range = pages_around(start, start + got as u64);
+        let mut range = pages_around(start, start + got as u64);
+        if let Some(source) = content.paged() {
+            // The page may have gone, or have been saved, meanwhile.
+            let ready = source.storable(range);
+            if ready.is_empty() {
+                return Ok(Write::Wanted(range));
+            }
+            range = ready;
+            got = got.min((ready.end() - start) as usize);
+            self.make_dirty(vmo, content, range)?;
+            content.paged_mut().expect("a root").modified = true;
+        }
         self.make_own(&layout, vmo.family(), content.family_mut(), vmo.content(), range)?;
         vmo.ensure_extents(content, range)?;
         let mut done = 0;
@@ -121,7 +178,7 @@ impl AddressSpace {
             vmo.family().host().write_store(window.store(), window.offset(at), part)?;
             done += part.len();
         }
-        Ok(got)
+        Ok(Write::Copied(got))
     }
 
     /// Applies `op` to `[offset, offset + len)` of a VMO, in bytes.
@@ -141,14 +198,27 @@ impl AddressSpace {
             VmoOp::Zero => self.zero(vmo, offset, len),
             VmoOp::Cache if len == 0 => Err(Status::INVALID_ARGS),
             VmoOp::Cache => vmo.check_range(&vmo.lock(), offset, len).map(drop),
-            VmoOp::Prefetch => vmo.widen(offset, len).map(drop),
-            VmoOp::DontNeed | VmoOp::AlwaysNeed => Ok(()),
+            VmoOp::Prefetch => {
+                let range = vmo.widen(offset, len)?;
+                if len == 0 || !vmo.lock().is_paged() { Ok(()) } else { self.fetch(vmo, range, Want::Present) }
+            }
+            VmoOp::DontNeed | VmoOp::AlwaysNeed if !vmo.is_pager_backed() => Ok(()),
+            VmoOp::DontNeed | VmoOp::AlwaysNeed => {
+                let range = vmo.check_range(&vmo.lock(), offset, len).and_then(|_| vmo.widen(offset, len))?;
+                if op == VmoOp::DontNeed || len == 0 || !vmo.lock().is_paged() {
+                    return Ok(());
+                }
+                self.fetch(vmo, range, Want::PresentIfCan)
+            }
         }
     }
 
     /// Commits the pages of `range` of the VMO's content and makes them its own, shortened by whatever shrinks it meanwhile.
     pub(super) fn commit_content(&self, vmo: &Vmo, range: VmoRange) -> Result<(), Status> {
         vmo.check_plausible(range)?;
+        if vmo.lock().is_paged() {
+            return self.fetch(vmo, range, Want::Committed);
+        }
         let mut rest = range;
         while !rest.is_empty() {
             let done = match vmo.commit_direct(rest)? {
@@ -205,6 +275,9 @@ impl AddressSpace {
             if !content.careful {
                 return vmo.zero_own(content, start, start + len, &whole_pages(start, start + len));
             }
+            if content.is_paged() {
+                return self.zero_paged(vmo, start, start + len);
+            }
         }
         let layout = self.layout.read();
         let content = &mut vmo.lock();
@@ -239,13 +312,21 @@ impl AddressSpace {
     }
 }
 
+/// What became of a step of a write.
+enum Write {
+    /// So many bytes have been copied.
+    Copied(usize),
+    /// A pager has to be asked for pages of the content first, and none has been copied.
+    Wanted(VmoRange),
+}
+
 /// The whole pages in `[start, end)`, if there are any.
-fn whole_pages(start: u64, end: u64) -> Vec<VmoRange> {
+pub(super) fn whole_pages(start: u64, end: u64) -> Vec<VmoRange> {
     let (first, last) = (addr::round_up(start).expect("inside the VMO"), addr::round_down(end));
     if first < last { vec![VmoRange::from_bounds(first, last)] } else { Vec::new() }
 }
 
 /// The whole pages around `[start, end)`.
-fn pages_around(start: u64, end: u64) -> VmoRange {
+pub(super) fn pages_around(start: u64, end: u64) -> VmoRange {
     VmoRange::from_bounds(addr::round_down(start), addr::round_up(end).expect("inside the VMO"))
 }

@@ -21,8 +21,8 @@ pub enum Step {
     Show(AddrRange, View),
     /// Stores are shown here and stay; allow this.
     Protect(AddrRange, Prot),
-    /// Stores are shown here; let them be guarded.
-    Watch(AddrRange),
+    /// Stores are shown here; watch them so.
+    Watch(AddrRange, Watch),
     /// What is shown here is watched; guard it.
     Guard(AddrRange),
 }
@@ -30,16 +30,17 @@ pub enum Step {
 impl Step {
     fn range(self) -> AddrRange {
         match self {
-            Self::Show(range, _) | Self::Protect(range, _) | Self::Watch(range) | Self::Guard(range) => range,
+            Self::Show(range, _) | Self::Protect(range, _) | Self::Watch(range, _) | Self::Guard(range) => range,
         }
     }
 }
 
-/// What is to be watched: where a content that is careful is shown in mappings that may ever be stored through.
+/// What is to be watched: where a content that is careful is shown in mappings that may ever be stored through, and where
+/// one that a pager provides is shown at all.
 #[derive(Debug, Default)]
 pub struct Watched {
-    /// All of that.
-    pub ranges: Vec<AddrRange>,
+    /// All of that, and for what.
+    pub ranges: Vec<(AddrRange, Watch)>,
     /// What of it is to be guarded.
     pub guards: Vec<AddrRange>,
 }
@@ -61,42 +62,39 @@ impl Steps {
                 }
                 (Step::Guard(_), Step::Guard(_)) => return *last = Step::Guard(both),
                 (
-                    Step::Protect(..) | Step::Show(..) | Step::Watch(_) | Step::Guard(_),
-                    Step::Protect(..) | Step::Show(..) | Step::Watch(_) | Step::Guard(_),
+                    Step::Protect(..) | Step::Show(..) | Step::Watch(..) | Step::Guard(_),
+                    Step::Protect(..) | Step::Show(..) | Step::Watch(..) | Step::Guard(_),
                 ) => {}
             }
         }
         self.0.push(step);
     }
 
-    pub fn show(&mut self, views: Vec<(AddrRange, View)>) {
-        for (range, view) in views {
-            self.push(Step::Show(range, view));
-        }
-    }
-
     /// Shows the views and watches `watched`, which are parts of them.
     pub fn show_watched(&mut self, views: Vec<(AddrRange, View)>, watched: &Watched) {
-        if watched.guards.is_empty() {
-            self.show(views);
-            watched.ranges.iter().for_each(|&range| self.push(Step::Watch(range)));
-            return;
-        }
-        let mut writable = Vec::new();
+        // What may not be accessed in whatever way before it is watched is shown without that first.
+        let absent = watched.ranges.iter().any(|&(_, what)| what != Watch::Guarded);
+        let not_yet = match absent {
+            true => Prot::all(),
+            false if watched.guards.is_empty() => Prot::empty(),
+            false => Prot::WRITE,
+        };
+        let mut later = Vec::new();
         for (range, view) in merged(views) {
             match view {
                 View::Held => self.push(Step::Show(range, view)),
                 View::Store { store, at, prot } => {
-                    self.push(Step::Show(range, View::Store { store, at, prot: prot.difference(Prot::WRITE) }));
-                    if prot.contains(Prot::WRITE) {
-                        writable.push((range, prot));
+                    let first = prot.difference(not_yet);
+                    self.push(Step::Show(range, View::Store { store, at, prot: first }));
+                    if first != prot {
+                        later.push((range, prot));
                     }
                 }
             }
         }
-        watched.ranges.iter().for_each(|&range| self.push(Step::Watch(range)));
+        watched.ranges.iter().for_each(|&(range, what)| self.push(Step::Watch(range, what)));
         watched.guards.iter().for_each(|&guard| self.push(Step::Guard(guard)));
-        writable.into_iter().for_each(|(range, prot)| self.push(Step::Protect(range, prot)));
+        later.into_iter().for_each(|(range, prot)| self.push(Step::Protect(range, prot)));
     }
 }
 
@@ -183,9 +181,12 @@ pub fn watch(
     watched: &mut Watched,
 ) {
     let content = &family.contents[mapping.vmo.content() as usize];
-    if !content.careful || !mapping.can.contains(Prot::WRITE) {
+    let source = family.paged(mapping.vmo.content());
+    let storable = mapping.can.contains(Prot::WRITE);
+    if !content.careful || !storable && source.is_none() {
         return;
     }
+    let what = if source.is_some() { Watch::Absent } else { Watch::Guarded };
     let shown = mapping.vmo_range(base, part);
     let Some(inside) = shown.intersect(VmoRange::from_bounds(0, limit)) else { return };
     let inside = mapping.vmo.in_content(inside);
@@ -196,9 +197,14 @@ pub fn watch(
     for place in content.extents.places(inside) {
         let range = addrs(place.range);
         match watched.ranges.last_mut() {
-            Some(last) if last.end() == range.start() => *last = AddrRange::from_bounds(last.start(), range.end()),
-            Some(_) | None => watched.ranges.push(range),
+            Some((last, before)) if last.end() == range.start() && *before == what => {
+                *last = AddrRange::from_bounds(last.start(), range.end());
+            }
+            Some(_) | None => watched.ranges.push((range, what)),
         }
+    }
+    if let Some(source) = source {
+        watched.guards.extend(source.guarded(inside).into_iter().filter(|_| storable).map(addrs));
     }
     if !family.frames.is_empty() {
         let cells = family.cells(mapping.vmo.content(), inside).into_iter().filter(|cell| cell.is_shared());
@@ -270,15 +276,20 @@ impl AddressSpace {
             (Step::Show(range, view), Room::Ordinary) => self.host.map(range, view),
             (Step::Show(range, view), Room::Reserve) => self.host.restore(range, view),
             (Step::Protect(range, prot), room) => self.host.protect(range, prot, room),
-            (Step::Watch(range), room) => self.watch(range, room),
+            (Step::Watch(range, what), room) => self.watch(range, what, room),
             (Step::Guard(range), _) => self.host.guard(range),
+        }?;
+        match step {
+            Step::Show(range, _) => self.wake_parked(range),
+            Step::Protect(..) | Step::Watch(..) | Step::Guard(_) => {}
         }
+        Ok(())
     }
 
-    /// Lets pages of `range` be guarded, where that can be had at all: if not, who needs a guard finds out.
-    pub(super) fn watch(&self, range: AddrRange, room: Room) -> HostResult {
-        match self.host.watch(range, Watch::Guarded, room) {
-            Err(HostError::NotSupported) => Ok(()),
+    /// Watches `range`. Where pages are only to be guarded one day and that cannot be had, who needs a guard finds out.
+    pub(super) fn watch(&self, range: AddrRange, what: Watch, room: Room) -> HostResult {
+        match self.host.watch(range, what, room) {
+            Err(HostError::NotSupported) if what == Watch::Guarded => Ok(()),
             result => result,
         }
     }

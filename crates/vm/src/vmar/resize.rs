@@ -9,6 +9,7 @@ use zxvm_types::Status;
 use super::project::{Steps, Watched, limit, limit_with, project, watch};
 use super::{AddressSpace, Layout};
 use crate::error::status;
+use crate::pager::{PageState, Woken};
 use crate::vmo::Vmo;
 use crate::vmo::family::Locked;
 
@@ -28,6 +29,11 @@ impl AddressSpace {
     /// Checks 4 to 8 of vmo.md §4, in that order; then what the host gives, and all is as before.
     pub fn set_vmo_size(&self, vmo: &Vmo, size: u64) -> Result<(), Status> {
         let rounded = vmo.check_new_size(size)?;
+        let mut woken = Woken::new();
+        if size < rounded && rounded <= vmo.size() && vmo.lock().is_paged() {
+            // What the pager refuses stays as it is.
+            let _ = self.zero_part(vmo, size, rounded);
+        }
         let gone = {
             let layout = self.change()?;
             let steps = {
@@ -42,9 +48,20 @@ impl AddressSpace {
                 self.plan_follow(&layout, vmo, content, Ends::Size(end, size))?
             };
             self.apply(&layout, &steps).map_err(status)?;
-            let result = vmo.set_size_locked(&mut vmo.lock(), size, rounded);
-            result.inspect_err(|_| self.take_back(&layout, &steps))?
+            let mut resize = || {
+                let content = &mut vmo.lock();
+                let old = content.size;
+                let gone = vmo.set_size_locked(content, size, rounded)?;
+                if let Some(source) = content.paged_mut() {
+                    source.modified = true;
+                    source.resized(VmoRange::from_bounds(rounded.min(old), old), PageState::Absent, &mut woken);
+                    source.resized(VmoRange::from_bounds(old.min(rounded), rounded), PageState::DirtyZero, &mut woken);
+                }
+                Ok(gone)
+            };
+            resize().inspect_err(|_: &Status| self.take_back(&layout, &steps))?
         };
+        self.wake(woken);
         drop(gone);
         Ok(())
     }
@@ -81,8 +98,16 @@ impl AddressSpace {
         &self,
         vmo: &Vmo,
         size: u64,
-        zero_from: impl FnOnce(u64, u64) -> Result<Option<u64>, Status>,
+        zero_from: impl Fn(u64, u64) -> Result<Option<u64>, Status>,
     ) -> Result<(), Status> {
+        if vmo.lock().is_paged() {
+            // The pager may have to be asked for the page where it ends.
+            let (vmo_size, old) = (vmo.size(), vmo.stream_size());
+            let Some(zero_from) = zero_from(vmo_size, old)? else { return Ok(()) };
+            if zero_from < vmo_size {
+                self.zero_paged(vmo, vmo.base() + zero_from, vmo.base() + vmo_size)?;
+            }
+        }
         let layout = self.change()?;
         // Both change only under the layout lock.
         let (vmo_size, old, steps, zero_from) = {
@@ -96,7 +121,7 @@ impl AddressSpace {
             let content = &mut vmo.lock();
             // What is shown from here on is what the new stream size lets be shown.
             vmo.set_stream_size_in(content.family_mut(), size);
-            if zero_from >= vmo_size {
+            if zero_from >= vmo_size || content.is_paged() {
                 return Ok(());
             }
             let result = self.zero_locked(&layout, vmo, content, vmo.base() + zero_from, vmo.base() + vmo_size);

@@ -128,7 +128,9 @@ impl AddressSpace {
     }
 
     fn watch_places(&self, content: &Locked<'_>, part: &Part) -> HostResult {
-        shown_runs(content, part).into_iter().try_for_each(|run| self.watch(part.addrs_of(run), Room::Ordinary))
+        shown_runs(content, part)
+            .into_iter()
+            .try_for_each(|run| self.watch(part.addrs_of(run), Watch::Guarded, Room::Ordinary))
     }
 
     /// Ends a freeze wherever that is worth it; `runs` are committed.

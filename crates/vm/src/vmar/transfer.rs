@@ -26,7 +26,7 @@ impl AddressSpace {
     /// Moves `[src_offset, src_offset + len)` of `src` to `offset` of `dst`. All three are whole pages.
     ///
     /// # Errors
-    /// `OUT_OF_RANGE`: not inside `src`, then `dst`. `BAD_STATE`: not cached; `NOT_FOUND`: discarded. Then what the host
+    /// For `src`, then for `dst`: `OUT_OF_RANGE`: not inside. `NOT_SUPPORTED`: a pager provides it. `BAD_STATE`: not cached; `NOT_FOUND`: discarded. Then what the host
     /// gives: what was moved stays so, and nothing is lost.
     ///
     /// Source: vmo.md §11.
@@ -41,6 +41,9 @@ impl AddressSpace {
         let check = |vmo: &Vmo, offset| -> Result<u64, Status> {
             let content = vmo.lock();
             let at = vmo.check_range(&content, offset, len)?;
+            if content.is_paged() {
+                return Err(Status::NOT_SUPPORTED);
+            }
             Vmo::check_cached(&content)?;
             content.check_there()?;
             Ok(at)

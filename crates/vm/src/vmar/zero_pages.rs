@@ -32,6 +32,10 @@ impl AddressSpace {
 
     fn free_zeros(&self, vmo: &Vmo) -> Result<u64, Status> {
         Vmo::check_cached(&vmo.lock())?;
+        if vmo.lock().is_paged() {
+            // What is zero there is the pager's to know.
+            return Ok(0);
+        }
         // Only where something is: a VMO may be nearly as long as 2^64. What is committed later is not looked at.
         let mut steps = BTreeSet::new();
         {

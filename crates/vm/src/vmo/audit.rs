@@ -7,13 +7,16 @@ use zxvm_host::{PAGE_SIZE, StoreId, StoreRange, VmoRange, addr};
 
 use super::Vmo;
 use super::family::FamilyState;
+use super::source::{Provider, ROOT};
+use crate::pager::PageState;
 
 /// Past every VMO.
 const END: u64 = u64::MAX - (PAGE_SIZE - 1);
 
 impl Vmo {
     /// Asserts the invariants of the VMO's whole family: its extents, what it is known to have committed, who holds which
-    /// frames, that nothing is committed past its size or held by nobody, and who is whose child.
+    /// frames, that nothing is committed past its size or held by nobody, what a pager is said to have supplied, and who is whose
+    /// child.
     ///
     /// Does nothing if `seen` says that it was the turn of this family before.
     ///
@@ -42,6 +45,7 @@ impl Vmo {
                     .expect("the host answers audits");
             }
         }
+        self.audit_source(family);
         self.audit_frames(family);
         audit_nodes(family);
     }
@@ -74,6 +78,26 @@ impl Vmo {
                     assert_eq!(committed, kept, "content {number}: {run:?} of {:?} is lost", window.store());
                 }
             }
+        }
+    }
+
+    fn audit_source(&self, family: &FamilyState) {
+        let Some(source) = &family.source else { return };
+        let root = &family.contents[ROOT as usize];
+        assert!(root.careful);
+        source.states.audit();
+        source.requests.audit(root.size);
+        assert!(source.provider == Provider::There || source.requests.is_empty(), "nobody is left to be asked");
+        let past = VmoRange::from_bounds(root.size, END);
+        assert_eq!(source.states.run_at(past.start(), past.end()), (PageState::Absent, past.end()));
+        for (run, state) in source.states.runs(root.whole()) {
+            let loaded = source.loaded.range(run.start()..run.end()).count() as u64 * PAGE_SIZE;
+            assert!(loaded == 0 || state.is_zero(), "{run:?} is {state:?}");
+            let expected = if state.has_page() { run.len() } else { loaded };
+            let mut committed = 0;
+            self.ask_committed(root, run.start(), run.end(), &mut |run| committed += run.len())
+                .expect("the host answers audits");
+            assert_eq!(committed, expected, "{run:?} is {state:?}");
         }
     }
 

@@ -23,6 +23,7 @@ use zxvm_types::Status;
 use super::extents::Extents;
 use super::frames::Frames;
 use super::known::Known;
+use super::source::{Provider, ROOT, Source};
 use super::{CachePolicy, MAX_SIZE};
 use crate::error::status;
 use crate::lock::{Rank, Ranked, RankedGuard};
@@ -47,6 +48,8 @@ pub struct FamilyState {
     pub contents: Slab<Content>,
     pub nodes: Slab<Node>,
     pub frames: Frames,
+    /// Where the pages of the first content come from, if a pager is to provide them.
+    pub source: Option<Box<Source>>,
     /// Frames that nobody holds and the host would not free: with their windows, so that nobody else is given them.
     dead: Option<Box<Dead>>,
 }
@@ -159,6 +162,11 @@ impl DerefMut for Locked<'_> {
 }
 
 impl Locked<'_> {
+    /// Which content of the family it is.
+    pub fn number(&self) -> u32 {
+        self.content
+    }
+
     /// The whole family.
     pub fn family(&self) -> &FamilyState {
         &self.state
@@ -177,6 +185,7 @@ impl Family {
             contents: Slab::with_capacity(1),
             nodes: Slab::with_capacity(1),
             frames: Frames::default(),
+            source: None,
             dead: None,
         };
         state.contents.insert(content);
@@ -385,12 +394,30 @@ impl FamilyState {
         }
         let content = &mut self.contents[gone.content as usize];
         content.nodes -= 1;
-        let windows = if content.nodes == 0 { self.content_gone(host, gone.content) } else { Vec::new() };
+        let mut windows = Vec::new();
+        // Others are provided for by way of a root that has no handle any more.
+        if content.nodes == 0 && !(gone.content == ROOT && self.source.is_some() && self.contents.len() > 1) {
+            windows = self.content_gone(host, gone.content);
+        }
+        if self.source.is_some()
+            && self.contents.len() == 1
+            && self.contents.get(ROOT as usize).is_some_and(|root| root.nodes == 0)
+        {
+            windows.extend(self.content_gone(host, ROOT));
+        }
         (observer, windows)
     }
 
     /// A content goes, with the frames that nobody else holds.
     fn content_gone(&mut self, host: &dyn Host, content: u32) -> Vec<Arc<Window>> {
+        if content == ROOT
+            && let Some(source) = self.source.take()
+        {
+            match source.provider {
+                Provider::There => source.port.complete(),
+                Provider::Detached | Provider::Closed => {}
+            }
+        }
         let homes: Vec<_> =
             self.contents[content as usize].extents.homes().map(|(range, window)| (range, window.clone())).collect();
         let everything = VmoRange::from_bounds(0, u64::MAX - (PAGE_SIZE - 1));

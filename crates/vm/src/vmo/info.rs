@@ -23,6 +23,8 @@ pub struct VmoInfo {
     pub num_children: u64,
     /// Whether it was made as a snapshot and has a parent still.
     pub is_clone: bool,
+    /// Whether a pager provides its pages, or those of what it was made of.
+    pub pager_backed: bool,
     /// How many mappings show it.
     pub num_mappings: u64,
     /// How it is cached.
@@ -100,6 +102,7 @@ impl Vmo {
             parent_koid: node.parent.map_or(0, |parent| family.nodes[parent as usize].koid),
             num_children: u64::from(node.children),
             is_clone: node.clone,
+            pager_backed: family.source.is_some(),
             num_mappings: u64::from(node.num_mappings),
             cache_policy: content.cache_policy,
             memory,

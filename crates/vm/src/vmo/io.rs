@@ -18,10 +18,11 @@ use zxvm_types::Status;
 
 use super::Vmo;
 use super::extents::SEGMENT;
-use super::family::InFlight;
+use super::family::{InFlight, Locked};
 use super::ops::Direct;
 use crate::error;
 use crate::lock::assert_none_held;
+use crate::pager::PageState;
 use crate::store::Window;
 
 /// Why a copy stopped.
@@ -68,68 +69,108 @@ enum Run {
     Stored(Arc<Window>, u64),
     /// They have no place, so they are zero.
     Zero,
+    /// A pager has to provide these pages first.
+    Absent(VmoRange),
+}
+
+/// What became of a step of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// So many bytes have been copied.
+    Copied(usize),
+    /// A pager has to provide these pages of the content first, and none has been copied.
+    Absent(VmoRange),
+}
+
+/// How the bytes of a read go to the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The host copies them.
+    Direct,
+    /// By the stack: the buffer may be memory that a pager has to provide.
+    Bounced,
 }
 
 impl Vmo {
-    /// Copies bytes from `offset` on to the start of `to`, as many as are in one place. Commits nothing. Returns how many:
-    /// 0 at the end.
+    /// Copies bytes from `offset` on to the start of `to`, as many as are in one place. Commits nothing. Copies nothing at the
+    /// end.
     ///
     /// # Errors
     /// In this order: `OUT_OF_RANGE` for an end that overflows, `BAD_STATE` if not cached, `OUT_OF_RANGE` past the size,
     /// `NOT_FOUND` if discarded; then what the buffer or the host gives.
     ///
     /// Source: vmo.md §6.
-    pub(crate) fn read_some(&self, offset: u64, to: UserSlice<'_>) -> Result<usize, IoError> {
+    pub(crate) fn read_some(&self, offset: u64, to: UserSlice<'_>, way: Way) -> Result<Read, IoError> {
         assert_none_held();
         offset.checked_add(to.len() as u64).ok_or(Status::OUT_OF_RANGE)?;
-        for _ in 0..READ_TRIES {
+        let tries = match way {
+            Way::Direct => READ_TRIES,
+            Way::Bounced => 0,
+        };
+        for _ in 0..tries {
             let moves = self.family.moves.load(Ordering::Acquire);
-            let Some((run, len)) = self.next_run(offset, to.len())? else { return Ok(0) };
+            let Some((run, len)) = self.next_run(&self.lock(), offset, to.len())? else { return Ok(Read::Copied(0)) };
             match run {
                 Run::Stored(window, at) => {
                     self.host().read_store(window.store(), window.offset(at), to.part(0, len))?;
                 }
                 Run::Zero => fill_zero(to.part(0, len))?,
+                Run::Absent(range) => return Ok(Read::Absent(range)),
             }
             // The copy came before this look (it was a system call), and a frame that moved says so before it changes.
             if self.family.moves.load(Ordering::Acquire) == moves {
-                return Ok(len);
+                return Ok(Read::Copied(len));
             }
         }
+        self.read_bounced(offset, to)
+    }
+
+    /// [`Vmo::read_some`] with the lock held while bytes are taken.
+    #[cold]
+    #[inline(never)]
+    fn read_bounced(&self, offset: u64, to: UserSlice<'_>) -> Result<Read, IoError> {
         let mut bytes = [0; BOUNCE];
-        let bytes = &mut bytes[..BOUNCE.min(to.len())];
         let len = {
             let content = self.lock();
-            Self::check_cached(&content)?;
-            let start = self.check_range(&content, offset, to.len() as u64)?;
-            content.check_there()?;
-            match content.extents.at(start) {
-                Some((window, at, left)) => {
-                    let bytes = &mut bytes[..to.len().min(BOUNCE).min(left as usize)];
-                    self.host().read_store(window.store(), window.offset(at), UserSlice::from(&mut *bytes))?;
-                    bytes.len()
+            let Some((run, len)) = self.next_run(&content, offset, to.len())? else { return Ok(Read::Copied(0)) };
+            let len = len.min(BOUNCE);
+            match run {
+                Run::Stored(window, at) => {
+                    let bytes = UserSlice::from(&mut bytes[..len]);
+                    self.host().read_store(window.store(), window.offset(at), bytes)?;
                 }
-                None => bytes.len().min((PAGE_SIZE - start % PAGE_SIZE) as usize),
+                Run::Zero => {}
+                Run::Absent(range) => return Ok(Read::Absent(range)),
             }
+            len
         };
         to.fill_from(&bytes[..len]).map_err(|fault| IoError::Buffer { at: fault.at })?;
-        Ok(len)
+        Ok(Read::Copied(len))
     }
 
     /// Where the bytes from `offset` on are, and how many there; `None` if `len` is 0.
-    fn next_run(&self, offset: u64, len: usize) -> Result<Option<(Run, usize)>, Status> {
-        let content = self.lock();
-        Self::check_cached(&content)?;
-        let at = self.check_range(&content, offset, len as u64)?;
+    fn next_run(&self, content: &Locked<'_>, offset: u64, len: usize) -> Result<Option<(Run, usize)>, Status> {
+        Self::check_cached(content)?;
+        let at = self.check_range(content, offset, len as u64)?;
         if len == 0 {
             return Ok(None);
         }
         content.check_there()?;
-        let end = at + len as u64;
+        let mut end = at + len as u64;
+        let first = addr::round_down(at);
+        if let Some(source) = content.paged() {
+            let last = addr::round_up(end).expect("inside the VMO");
+            let (state, run_end) = source.states.run_at(first, last);
+            end = end.min(run_end);
+            match state {
+                PageState::Absent => return Ok(Some((Run::Absent(VmoRange::from_bounds(first, last)), 0))),
+                PageState::CleanZero | PageState::DirtyZero => return Ok(Some((Run::Zero, (end - at) as usize))),
+                PageState::Clean | PageState::AwaitingClean | PageState::Dirty => {}
+            }
+        }
         if let Some((window, from, there)) = content.extents.at(at) {
             return Ok(Some((Run::Stored(window.clone(), from), there.min(end - at) as usize)));
         }
-        let first = addr::round_down(at);
         let last = addr::round_up(end).expect("inside the VMO").min(first.saturating_add(SEGMENT));
         let next = content.extents.places(VmoRange::from_bounds(first, last)).next();
         let next = next.map_or(last, |place| place.range.start());

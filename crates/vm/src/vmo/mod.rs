@@ -24,6 +24,7 @@ mod known;
 mod lock_state;
 pub(crate) mod ops;
 mod size;
+pub(crate) mod source;
 
 use std::sync::{Arc, Weak};
 
@@ -39,6 +40,7 @@ pub use family::ChildObserver;
 pub use info::{Attribution, VmoInfo};
 pub use io::IoError;
 pub use ops::VmoOp;
+pub use source::{Pager, PagerVmoRequest};
 
 /// The largest size of a VMO, in bytes.
 pub const MAX_SIZE: u64 = u64::MAX - (128 << 10) + 1;

@@ -8,6 +8,7 @@ use zxvm_types::Status;
 use super::family::{Content, InFlight, Locked};
 use super::{CachePolicy, Vmo};
 use crate::error::status;
+use crate::pager::PageState;
 use crate::vmo::extents::SEGMENT;
 
 /// Pages freed in one go under the family's lock, in bytes.
@@ -85,7 +86,7 @@ impl Vmo {
     /// Frees the pages of `[offset, offset + len)` of the VMO.
     ///
     /// # Errors
-    /// In the order of vmo.md §7: `OUT_OF_RANGE`, `NOT_SUPPORTED` (it has relatives), `INVALID_ARGS` (not whole pages); then
+    /// In the order of vmo.md §7: `OUT_OF_RANGE`, `NOT_SUPPORTED` (it has relatives, or a pager), `INVALID_ARGS` (not whole pages); then
     /// what the host gives, and pages before it are freed.
     pub(crate) fn decommit(&self, offset: u64, len: u64) -> Result<(), Status> {
         let mut content = self.lock();
@@ -95,7 +96,7 @@ impl Vmo {
         }
         let mut rest = None;
         loop {
-            if content.family().has_relatives() {
+            if content.family().has_relatives() || content.family().source.is_some() {
                 return Err(Status::NOT_SUPPORTED);
             }
             let range = VmoRange::new(offset, len).map_err(|_| Status::INVALID_ARGS)?;
@@ -118,7 +119,7 @@ impl Vmo {
     }
 
     /// Frees the pages of `range`, none of which another content holds.
-    fn free(&self, content: &mut Content, range: VmoRange) -> Result<(), Status> {
+    pub(crate) fn free(&self, content: &mut Content, range: VmoRange) -> Result<(), Status> {
         let Some(range) = range.intersect(content.whole()) else { return Ok(()) };
         content.known.forget(range);
         for place in content.extents.places(range) {
@@ -158,7 +159,7 @@ impl Vmo {
     }
 
     /// Zeroes a part of one page (or nothing), if it is committed. Returns what was there.
-    pub(super) fn zero_edge(&self, content: &mut Content, start: u64, end: u64) -> Result<Option<Edge>, Status> {
+    pub(crate) fn zero_edge(&self, content: &mut Content, start: u64, end: u64) -> Result<Option<Edge>, Status> {
         if start == end {
             return Ok(None);
         }
@@ -204,6 +205,10 @@ impl Vmo {
         sink: &mut dyn FnMut(VmoRange, u32),
     ) -> Result<(), Status> {
         let Some(range) = range.intersect(content.whole()) else { return Ok(()) };
+        if let Some(source) = content.paged() {
+            source.states.runs_where(range, PageState::has_page).into_iter().for_each(|run| sink(run, 1));
+            return Ok(());
+        }
         if content.family().frames.is_empty() {
             return self.committed_own(content, range, &mut |run| sink(run, 1));
         }
@@ -266,7 +271,7 @@ impl Vmo {
 }
 
 /// The part of a page that was overwritten with zeros, and what it was. Good while the family's lock is held.
-pub(super) struct Edge {
+pub(crate) struct Edge {
     store: StoreId,
     at: u64,
     len: usize,

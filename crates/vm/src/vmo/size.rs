@@ -46,8 +46,11 @@ impl Vmo {
         let old = content.size;
         let mut gone = Vec::new();
         if rounded <= old {
-            // What is between the size and the page's end is zero. The rest cannot fail.
-            self.zero_edge(content, size, rounded)?;
+            // What is between the size and the page's end is zero. The rest cannot fail. (Where a pager has the page, it was
+            // asked before.)
+            if !content.is_paged() {
+                self.zero_edge(content, size, rounded)?;
+            }
             gone = self.forget_from(content, rounded);
         }
         content.size = rounded;

@@ -1,0 +1,381 @@
+//! Bringing in what a pager has to provide: for calls, which wait here, and for accesses, which wait in the host.
+//!
+//! 1. Nobody waits with a lock. Whoever has waited looks again from scratch.
+//! 2. What is stored to is `Dirty` before it is: pages that are not are guarded, and calls change the state first.
+//! 3. Pages are guarded before they are there.
+
+use std::sync::Arc;
+
+use zxvm_host::{AddrRange, Answer, PAGE_SIZE, VmoRange, Wait, Waiting, addr};
+use zxvm_types::Status;
+
+use super::cow::Part;
+use super::ops::{pages_around, whole_pages};
+use super::{AddressSpace, Layout};
+use crate::error::status;
+use crate::pager::{PageState, RequestKind, Sleeper, Who, Woken};
+use crate::vmo::Vmo;
+use crate::vmo::family::{FamilyState, Locked};
+use crate::vmo::source::{ROOT, Source};
+
+/// The most a write asks for at once.
+pub const WRITE_MAX: u64 = 16 * PAGE_SIZE;
+
+/// Pages let go together when a store comes to one of a dirty run.
+const LET_GO: u64 = 64 * PAGE_SIZE;
+
+/// What pages are wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// To be there, but for those that are zero.
+    Present,
+    /// That too; what cannot be had is passed over.
+    PresentIfCan,
+    /// To be committed.
+    Committed,
+    /// To be stored to.
+    Stored,
+}
+
+/// What is to be done for the pages at the start of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The pager is to be asked.
+    Ask(RequestKind, VmoRange),
+    /// They are what is wanted, or can be made so.
+    Ready(VmoRange),
+}
+
+impl Source {
+    /// What is to be done for the pages at the start of `range`.
+    pub fn next(&self, range: VmoRange, want: Want) -> Next {
+        let (state, end) = self.states.run_at(range.start(), range.end());
+        let run = VmoRange::from_bounds(range.start(), end);
+        let first = |len| VmoRange::from_bounds(run.start(), run.end().min(run.start().saturating_add(len)));
+        match (state, want) {
+            (PageState::Absent, Want::Stored) => Next::Ask(RequestKind::Read, first(WRITE_MAX)),
+            (PageState::Absent, Want::Present | Want::PresentIfCan | Want::Committed) => {
+                Next::Ask(RequestKind::Read, run)
+            }
+            (PageState::DirtyZero, Want::Committed) if self.trap_dirty => Next::Ask(RequestKind::Dirty, run),
+            (
+                PageState::CleanZero | PageState::Clean | PageState::AwaitingClean | PageState::DirtyZero,
+                Want::Stored,
+            ) if self.trap_dirty => Next::Ask(RequestKind::Dirty, self.not_dirty(range, WRITE_MAX)),
+            (
+                PageState::CleanZero
+                | PageState::Clean
+                | PageState::AwaitingClean
+                | PageState::Dirty
+                | PageState::DirtyZero,
+                Want::Present | Want::PresentIfCan | Want::Committed | Want::Stored,
+            ) => Next::Ready(run),
+        }
+    }
+
+    /// Whether the pager need not be asked before this page is stored to.
+    pub fn is_storable(&self, page: u64) -> bool {
+        match self.next(VmoRange::from_bounds(page, page + PAGE_SIZE), Want::Stored) {
+            Next::Ready(_) => true,
+            Next::Ask(..) => false,
+        }
+    }
+
+    /// The pages at the start of `range` of which that is true.
+    pub fn storable(&self, range: VmoRange) -> VmoRange {
+        let mut at = range.start();
+        while at < range.end() {
+            match self.next(VmoRange::from_bounds(at, range.end()), Want::Stored) {
+                Next::Ready(run) => at = run.end(),
+                Next::Ask(..) => break,
+            }
+        }
+        VmoRange::from_bounds(range.start(), at)
+    }
+
+    /// The pages at the start of `range` that are there and not dirty, at most `len` bytes.
+    fn not_dirty(&self, range: VmoRange, len: u64) -> VmoRange {
+        let range = VmoRange::from_bounds(range.start(), range.end().min(range.start().saturating_add(len)));
+        let runs = self.states.runs(range);
+        let run = runs.take_while(|&(_, state)| state != PageState::Absent && state != PageState::Dirty).last();
+        VmoRange::from_bounds(range.start(), run.map_or(range.end(), |(run, _)| run.end()))
+    }
+}
+
+impl AddressSpace {
+    /// Makes the pages of `range` of a root what is wanted, shortened by whatever shrinks it meanwhile. Blocks until the
+    /// pager has provided.
+    ///
+    /// # Errors
+    /// What the pager gives; `BAD_STATE`: it does not provide any more; `NO_MEMORY`, `NO_RESOURCES`.
+    pub(super) fn fetch(&self, vmo: &Vmo, range: VmoRange, want: Want) -> Result<(), Status> {
+        let sleeper = Arc::new(Sleeper::default());
+        let mut at = range.start();
+        loop {
+            {
+                let layout = self.layout.read();
+                let content = &mut vmo.lock();
+                let end = range.end().min(content.size);
+                if at >= end {
+                    return Ok(());
+                }
+                let source = content.paged_mut().expect("a root");
+                match source.next(VmoRange::from_bounds(at, end), want) {
+                    Next::Ready(run) => {
+                        self.ready(&layout, vmo, content, run, want)?;
+                        at = run.end();
+                        continue;
+                    }
+                    Next::Ask(kind, run) => match source.ask(kind, run, Who::Call(sleeper.clone())) {
+                        Err(_) if want == Want::PresentIfCan => {
+                            at = run.end();
+                            continue;
+                        }
+                        asked => asked?,
+                    },
+                }
+            }
+            match sleeper.wait() {
+                Err(_) if want == Want::PresentIfCan => at += PAGE_SIZE,
+                woken => woken?,
+            }
+        }
+    }
+
+    /// Waits until the page of a root at the start of `range` is there, for a read that goes on with it: it asks for all
+    /// of `range`, and stays a waiter until `sleeper` leaves.
+    pub(super) fn wait_to_read(&self, vmo: &Vmo, range: VmoRange, sleeper: &Arc<Sleeper>) -> Result<(), Status> {
+        {
+            let content = &mut vmo.lock();
+            let end = range.end().min(content.size);
+            if range.start() >= end {
+                return Ok(());
+            }
+            let source = content.paged_mut().expect("a root");
+            match source.next(VmoRange::from_bounds(range.start(), end), Want::Present) {
+                Next::Ready(_) => return Ok(()),
+                Next::Ask(kind, run) => source.ask(kind, run, Who::Stream(sleeper.clone()))?,
+            }
+        }
+        sleeper.wait()
+    }
+
+    /// Makes `[start, end)` of a root zero. Whole pages are freed, without any request; for a part of a page the pager is
+    /// asked as for a store, unless it reads as zero already. Blocks until it has provided.
+    ///
+    /// # Errors
+    /// What the pager gives; `BAD_STATE`: it does not provide any more; `OUT_OF_RANGE`: the VMO has shrunk below; then what
+    /// the host gives. What comes before is zero.
+    pub(super) fn zero_paged(&self, vmo: &Vmo, start: u64, end: u64) -> Result<(), Status> {
+        let (first, last) = (addr::round_up(start).expect("inside the VMO"), addr::round_down(end));
+        if start < first.min(end) {
+            self.zero_part(vmo, start, first.min(end))?;
+        }
+        for whole in whole_pages(start, end) {
+            let mut woken = Woken::new();
+            let result = {
+                let _layout = self.layout.read();
+                let content = &mut vmo.lock();
+                content.check_inside(whole)?;
+                vmo.free(content, whole).map(|()| {
+                    vmo.family().moved();
+                    let source = content.paged_mut().expect("a root");
+                    source.unload(whole);
+                    source.states.zero(whole);
+                    source.modified = true;
+                    source.resolve(RequestKind::Read, whole, &mut woken);
+                })
+            };
+            self.wake(woken);
+            result?;
+        }
+        if first <= last && last < end {
+            self.zero_part(vmo, last, end)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a part of one page of a root zero.
+    pub(super) fn zero_part(&self, vmo: &Vmo, start: u64, end: u64) -> Result<(), Status> {
+        let page = pages_around(start, end);
+        loop {
+            {
+                let _layout = self.layout.read();
+                let content = &mut vmo.lock();
+                content.check_inside(page)?;
+                let source = content.paged_mut().expect("a root");
+                if source.states.at(page.start()).is_zero() {
+                    source.modified = true;
+                    return Ok(());
+                }
+                if source.is_storable(page.start()) {
+                    source.modified = true;
+                    self.make_dirty(vmo, content, page)?;
+                    return vmo.zero_edge(content, start, end).map(drop);
+                }
+            }
+            self.fetch(vmo, page, Want::Stored)?;
+        }
+    }
+
+    /// Makes pages what is wanted that need not be asked for.
+    fn ready(
+        &self,
+        layout: &Layout,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        run: VmoRange,
+        want: Want,
+    ) -> Result<(), Status> {
+        let state = content.paged().expect("a root").states.at(run.start());
+        match (want, state) {
+            (Want::Present | Want::PresentIfCan, _) => Ok(()),
+            (Want::Stored, _) | (Want::Committed, PageState::DirtyZero) => self.make_dirty(vmo, content, run),
+            (Want::Committed, PageState::CleanZero) => {
+                self.commit_zero(layout, vmo, content, run)?;
+                content.paged_mut().expect("a root").set(run, PageState::Clean);
+                Ok(())
+            }
+            (Want::Committed, PageState::Absent | PageState::Clean | PageState::AwaitingClean | PageState::Dirty) => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Pages of a root that are there become dirty: those that are zero get a page.
+    ///
+    /// # Errors
+    /// `NO_MEMORY`, `NO_RESOURCES`: none has become dirty.
+    pub(super) fn make_dirty(&self, vmo: &Vmo, content: &mut Locked<'_>, range: VmoRange) -> Result<(), Status> {
+        let zero = content.paged().expect("a root").states.runs_where(range, PageState::is_zero);
+        for run in zero {
+            self.commit_pages(vmo, content, run)?;
+        }
+        content.paged_mut().expect("a root").set(range, PageState::Dirty);
+        Ok(())
+    }
+
+    /// Zero pages of a root become committed, guarded wherever they may be stored through.
+    fn commit_zero(&self, layout: &Layout, vmo: &Vmo, content: &mut Locked<'_>, range: VmoRange) -> Result<(), Status> {
+        vmo.ensure_extents(content, range)?;
+        self.guard_shown(layout, content.family(), range)?;
+        self.commit_pages(vmo, content, range)
+    }
+
+    fn commit_pages(&self, vmo: &Vmo, content: &mut Locked<'_>, range: VmoRange) -> Result<(), Status> {
+        vmo.ensure_extents(content, range)?;
+        content.extents.places(range).try_for_each(|place| {
+            let part = place.window.part(place.at, place.range.len());
+            self.host.commit(place.window.store(), part, None).map_err(status)
+        })
+    }
+
+    /// Stores to `range` of a root wait from now on, in every mapping.
+    pub(super) fn guard_shown(&self, layout: &Layout, family: &FamilyState, range: VmoRange) -> Result<(), Status> {
+        for part in layout.parts(self.root, family, ROOT, range).iter().filter(|part| part.storable) {
+            self.host.guard(part.addrs).map_err(status)?;
+        }
+        Ok(())
+    }
+
+    /// Stores to `range` of a root go on from now on, in every mapping.
+    pub(super) fn unguard_shown(&self, layout: &Layout, family: &FamilyState, range: VmoRange) {
+        for part in layout.parts(self.root, family, ROOT, range).iter().filter(|part| part.storable) {
+            // If it is refused, who stores there asks for it again.
+            let _ = self.host.unguard(part.addrs);
+        }
+    }
+
+    /// Accesses whose wait is over go on, or fail.
+    pub(super) fn wake(&self, woken: Woken) {
+        for (waiting, news) in woken {
+            self.parked.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&waiting.page);
+            match news {
+                Ok(()) => self.host.wake(AddrRange::from_bounds(waiting.page, waiting.page + PAGE_SIZE)),
+                Err(status) => self.host.fail(waiting.thread, waiting.page, status.into_raw()),
+            }
+        }
+    }
+
+    /// Something else is shown in `range` now: the host does not wake those who wait there.
+    pub(super) fn wake_parked(&self, range: AddrRange) {
+        let woken: Vec<u64> = {
+            let mut parked = self.parked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let woken = parked.range(range.start()..range.end()).copied().collect();
+            for page in &woken {
+                parked.remove(page);
+            }
+            woken
+        };
+        for page in woken {
+            self.host.wake(AddrRange::from_bounds(page, page + PAGE_SIZE));
+        }
+    }
+
+    /// An access to the page of a root at the start of `range`, shown at `waiting.page`.
+    ///
+    /// # Errors
+    /// `NO_MEMORY`, `NO_RESOURCES`: it has to wait longer.
+    pub(super) fn access_paged(
+        &self,
+        layout: &Layout,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        range: VmoRange,
+        waiting: Waiting,
+    ) -> Result<Answer, Status> {
+        let source = content.paged_mut().expect("a root");
+        let stores = waiting.store || waiting.reason == Wait::Guarded;
+        match source.next(range, if stores { Want::Stored } else { Want::Present }) {
+            Next::Ask(kind, run) => {
+                let run = VmoRange::from_bounds(run.start(), run.start() + PAGE_SIZE);
+                match source.ask(kind, run, Who::Access(waiting)) {
+                    Ok(()) => {
+                        self.parked.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(waiting.page);
+                        Ok(Answer::Later)
+                    }
+                    Err(status) => Ok(Answer::Fail(status.into_raw())),
+                }
+            }
+            Next::Ready(_) if stores => {
+                source.modified = true;
+                if source.states.at(range.start()) != PageState::Dirty {
+                    self.make_dirty(vmo, content, range)?;
+                }
+                Ok(self.let_dirty_go(layout, content.family(), vmo, range, waiting))
+            }
+            Next::Ready(_) => {
+                if source.states.at(range.start()).is_zero() {
+                    self.commit_zero(layout, vmo, content, range)?;
+                    content.paged_mut().expect("a root").loaded.insert(range.start());
+                }
+                Ok(Answer::Again)
+            }
+        }
+    }
+
+    /// Stores to a dirty page, and to its neighbours that are dirty, go on in the mapping where one of them waits.
+    fn let_dirty_go(
+        &self,
+        layout: &Layout,
+        family: &FamilyState,
+        vmo: &Vmo,
+        range: VmoRange,
+        waiting: Waiting,
+    ) -> Answer {
+        let page = AddrRange::from_bounds(waiting.page, waiting.page + PAGE_SIZE);
+        let block = range.start() - range.start() % LET_GO;
+        let block = VmoRange::from_bounds(block, block.saturating_add(LET_GO).min(addr::round_down(u64::MAX)));
+        let source = family.paged(vmo.content()).expect("a root");
+        let dirty = source.states.runs_where(block, |state| state == PageState::Dirty);
+        let run = dirty.into_iter().find(|run| run.intersect(range).is_some()).unwrap_or(range);
+        let parts = layout.parts(self.root, family, vmo.content(), run);
+        let part = parts.iter().find(|part: &&Part| part.addrs.contains(page));
+        let addrs = part.map_or(page, |part| part.addrs);
+        // A page that was absent and not guarded is not let go by this.
+        match self.host.unguard(addrs) {
+            Ok(()) if waiting.reason == Wait::Guarded => Answer::LetGo,
+            Ok(()) | Err(_) => Answer::Again,
+        }
+    }
+}

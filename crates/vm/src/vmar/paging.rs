@@ -1,0 +1,466 @@
+//! What a pager does to its VMOs: it supplies pages, refuses them, lets them become dirty, saves them, lets go.
+//!
+//! Every one of these is made under the layout lock, for reading, and the family's lock, a step at a time; those who waited
+//! are woken at the end of a step.
+
+use core::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use zxvm_host::{Access, PAGE_SIZE, VmoRange, addr};
+use zxvm_types::Status;
+
+use super::{AddressSpace, Layout};
+use crate::error::status;
+use crate::pager::{PageState, RequestKind, Woken};
+use crate::store::{StoreSet, Window};
+use crate::vmo::Vmo;
+use crate::vmo::family::Locked;
+use crate::vmo::source::{Pager, PagerVmoRequest, Provider, ROOT, Source};
+
+/// Bytes supplied under one hold of the locks.
+const STEP: u64 = 2 << 20;
+
+/// What a pager does with a range of its VMO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PagerOp {
+    /// Those who wait for it get this status.
+    Fail(Status),
+    /// It may be stored to.
+    Dirty,
+    /// It is being saved from here on.
+    WritebackBegin {
+        /// Only what is zero without pages.
+        zero_only: bool,
+    },
+    /// It has been saved.
+    WritebackEnd,
+}
+
+/// A run of pages that differs from what the pager has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirtyRange {
+    /// Bytes from the VMO's start.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+    /// Whether it is zero, and has no pages.
+    pub is_zero: bool,
+}
+
+/// What is taken out of the VMO from which pages are supplied: a committed run, `into` bytes from the start of what is
+/// supplied.
+struct Taken {
+    into: u64,
+    len: u64,
+    window: Arc<Window>,
+    /// Where in the window, bytes.
+    at: u64,
+}
+
+impl AddressSpace {
+    /// Makes a VMO whose pages `pager` provides.
+    ///
+    /// # Errors
+    /// `NOT_SUPPORTED`: this process has no userfaultfd. `BAD_STATE`: the pager is closed. `OUT_OF_RANGE`: too large.
+    ///
+    /// Source: pager.md §3.
+    pub fn create_pager_vmo(
+        &self,
+        stores: &Arc<StoreSet>,
+        pager: &Arc<Pager>,
+        request: PagerVmoRequest,
+    ) -> Result<Arc<Vmo>, Status> {
+        let vmo = Vmo::create_paged(stores, pager, request)?;
+        match self.host.can_watch().map_err(status) {
+            Ok(()) => {
+                self.paged.store(true, Ordering::Relaxed);
+                Ok(vmo)
+            }
+            Err(error) => {
+                // Nobody was told of it: it goes without a word.
+                if let Some(source) = vmo.lock().paged_mut() {
+                    source.provider = Provider::Closed;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the VMO was made by this pager. What was made of it was not.
+    pub fn is_pagers(&self, pager: &Pager, vmo: &Vmo) -> bool {
+        vmo.lock().paged().is_some_and(|source| is_pagers(source, pager, vmo))
+    }
+
+    /// Moves the pages of `[aux_offset, aux_offset + len)` of `aux` to what is absent in `[offset, offset + len)` of the VMO.
+    /// All are whole pages.
+    ///
+    /// # Errors
+    /// Steps 4 and 6 to 8 of pager.md §4, in that order; `NO_MEMORY`, `NO_RESOURCES`: a part may have been supplied, and `aux`
+    /// has all of it still.
+    pub fn supply_pages(
+        &self,
+        pager: &Pager,
+        vmo: &Vmo,
+        offset: u64,
+        len: u64,
+        aux: &Vmo,
+        aux_offset: u64,
+    ) -> Result<(), Status> {
+        if !self.is_pagers(pager, vmo) {
+            return Err(Status::INVALID_ARGS);
+        }
+        let taken = take(aux, aux_offset, len)?;
+        if len == 0 {
+            return Ok(());
+        }
+        let supplied = self.supply_taken(vmo, offset, len, &taken);
+        match supplied {
+            // Refused by the host: what was to be supplied is not lost.
+            Err(Status::NO_MEMORY | Status::NO_RESOURCES) => {}
+            Ok(()) | Err(_) => aux.decommit(aux_offset, len)?,
+        }
+        supplied
+    }
+
+    fn supply_taken(&self, vmo: &Vmo, offset: u64, len: u64, taken: &[Taken]) -> Result<(), Status> {
+        let mut done = 0;
+        while done < len {
+            let mut woken = Woken::new();
+            let step = STEP.min(len - done);
+            let result = {
+                let layout = self.layout.read();
+                let content = &mut vmo.lock();
+                vmo.check_range(content, offset, len)?;
+                check_there(content)?;
+                let range = VmoRange::from_bounds(offset + done, offset + done + step);
+                let result = self.supply_step(&layout, vmo, content, range, (offset, taken));
+                if result.is_ok() {
+                    content.paged_mut().expect("a root").resolve(RequestKind::Read, range, &mut woken);
+                    self.enter(&layout, content, range, &woken);
+                }
+                result
+            };
+            self.wake(woken);
+            result?;
+            done += step;
+        }
+        Ok(())
+    }
+
+    /// Supplies what is absent in `range`; `taken` counts from `base` of the VMO on.
+    fn supply_step(
+        &self,
+        layout: &Layout,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        range: VmoRange,
+        (base, taken): (u64, &[Taken]),
+    ) -> Result<(), Status> {
+        let absent = content.paged().expect("a root").states.runs_where(range, |state| state == PageState::Absent);
+        let first = taken.partition_point(|piece| base + piece.into + piece.len <= range.start());
+        for run in absent {
+            vmo.ensure_extents(content, run)?;
+            self.guard_shown(layout, content.family(), run)?;
+            let mut at = run.start();
+            for piece in &taken[first..] {
+                let start = base + piece.into;
+                let Some(part) = VmoRange::from_bounds(start, start + piece.len).intersect(run) else {
+                    if start >= run.end() {
+                        break;
+                    }
+                    continue;
+                };
+                let source = content.paged_mut().expect("a root");
+                source.set(VmoRange::from_bounds(at, part.start()), PageState::CleanZero);
+                self.fill(vmo, content, part, piece, part.start() - start)?;
+                content.paged_mut().expect("a root").set(part, PageState::Clean);
+                at = part.end();
+            }
+            content.paged_mut().expect("a root").set(VmoRange::from_bounds(at, run.end()), PageState::CleanZero);
+        }
+        Ok(())
+    }
+
+    /// Copies what was taken to absent pages.
+    fn fill(
+        &self,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        part: VmoRange,
+        piece: &Taken,
+        into: u64,
+    ) -> Result<(), Status> {
+        let copied = content.extents.places(part).try_for_each(|place| {
+            let from = piece.window.part(piece.at + into + (place.range.start() - part.start()), place.range.len());
+            let to = place.window.offset(place.at);
+            self.host.copy(piece.window.store(), from, place.window.store(), to).map_err(status)
+        });
+        copied.inspect_err(|_| {
+            // Absent pages are not committed. If the host will not free them they are dirty: so nothing is lost that way.
+            if vmo.free(content, part).is_err() {
+                content.paged_mut().expect("a root").set(part, PageState::Dirty);
+            }
+        })
+    }
+
+    /// Makes page-table entries for pages just supplied, in mappings where somebody waited for some of them.
+    fn enter(&self, layout: &Layout, content: &Locked<'_>, range: VmoRange, woken: &Woken) {
+        if woken.is_empty() || range.len() <= PAGE_SIZE {
+            return;
+        }
+        let source = content.paged().expect("a root");
+        let there = source.states.runs_where(range, PageState::has_page);
+        for part in layout.parts(self.root, content.family(), ROOT, range) {
+            let waited = |page: u64| part.addrs.start() <= page && page < part.addrs.end();
+            if !woken.iter().any(|(waiting, _)| waited(waiting.page)) {
+                continue;
+            }
+            let readable = layout.prots(self.root, &part).into_iter();
+            for (addrs, _) in readable.filter(|(_, prot)| prot.contains(zxvm_host::Prot::READ)) {
+                for run in there.iter().filter_map(|run| run.intersect(part.range)) {
+                    if let Some(addrs) = part.addrs_of(run).intersect(addrs) {
+                        // Without an entry the access makes it.
+                        let _ = self.host.populate(addrs, Access::Read);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Applies `op` to `[offset, offset + len)` of the VMO; both are whole pages.
+    ///
+    /// # Errors
+    /// Step 4 and what step 5 of pager.md §5 says from the ranges on, in that order; `NO_MEMORY`, `NO_RESOURCES`, and all is
+    /// as before.
+    pub fn pager_op_range(&self, pager: &Pager, vmo: &Vmo, op: PagerOp, offset: u64, len: u64) -> Result<(), Status> {
+        let mut woken = Woken::new();
+        let result = self.pager_op(pager, vmo, op, (offset, len), &mut woken);
+        self.wake(woken);
+        result
+    }
+
+    fn pager_op(
+        &self,
+        pager: &Pager,
+        vmo: &Vmo,
+        op: PagerOp,
+        (offset, len): (u64, u64),
+        woken: &mut Woken,
+    ) -> Result<(), Status> {
+        let layout = self.layout.read();
+        let content = &mut vmo.lock();
+        if !content.paged().is_some_and(|source| is_pagers(source, pager, vmo)) {
+            return Err(Status::INVALID_ARGS);
+        }
+        if op == PagerOp::Dirty {
+            return self.let_become_dirty(&layout, vmo, content, (offset, len), woken);
+        }
+        vmo.check_range(content, offset, len)?;
+        let range = VmoRange::from_bounds(offset, offset + len);
+        match op {
+            PagerOp::Fail(status) => {
+                check_there(content)?;
+                let source = content.paged_mut().expect("a root");
+                source.requests.fail(&*source.port, range, status, woken);
+            }
+            PagerOp::Dirty => unreachable!("see above"),
+            PagerOp::WritebackBegin { zero_only } => {
+                let source = content.paged().expect("a root");
+                if !zero_only {
+                    // A store that comes after this waits, and finds what is being saved.
+                    for run in source.states.runs_where(range, |state| state == PageState::Dirty) {
+                        self.guard_shown(&layout, content.family(), run)?;
+                    }
+                }
+                content.paged_mut().expect("a root").states.begin_writeback(range, zero_only);
+            }
+            PagerOp::WritebackEnd => {
+                let source = content.paged_mut().expect("a root");
+                source.states.end_writeback(range);
+                let loaded: Vec<u64> = source.loaded.range(range.start()..range.end()).copied().collect();
+                for page in loaded {
+                    let page = VmoRange::from_bounds(page, page + PAGE_SIZE);
+                    if content.paged().expect("a root").states.at(page.start()) == PageState::Absent {
+                        self.drop_loaded(vmo, content, page);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A zero page that a load has brought is to be absent.
+    fn drop_loaded(&self, vmo: &Vmo, content: &mut Locked<'_>, page: VmoRange) {
+        let state = match vmo.free(content, page) {
+            Ok(()) => {
+                vmo.family().moved();
+                PageState::Absent
+            }
+            // It is a page that is as the pager has it, then.
+            Err(_) => PageState::Clean,
+        };
+        content.paged_mut().expect("a root").set(page, state);
+    }
+
+    fn let_become_dirty(
+        &self,
+        layout: &Layout,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        (offset, len): (u64, u64),
+        woken: &mut Woken,
+    ) -> Result<(), Status> {
+        if !content.paged().expect("a root").trap_dirty {
+            return Err(Status::NOT_SUPPORTED);
+        }
+        let end = offset.checked_add(len).filter(|_| offset <= content.size).ok_or(Status::OUT_OF_RANGE)?;
+        let (range, size) = (VmoRange::from_bounds(offset, end), content.size);
+        let source = content.paged_mut().expect("a root");
+        if end > size {
+            source.resolve(RequestKind::Dirty, range, woken);
+            return Err(Status::OUT_OF_RANGE);
+        }
+        check_there(content)?;
+        let source = content.paged_mut().expect("a root");
+        if source.states.runs(range).any(|(_, state)| state == PageState::Absent) {
+            source.resolve(RequestKind::Dirty, range, woken);
+            return Err(Status::NOT_FOUND);
+        }
+        if range.is_empty() {
+            return Ok(());
+        }
+        self.make_dirty(vmo, content, range)?;
+        self.unguard_shown(layout, content.family(), range);
+        content.paged_mut().expect("a root").resolve(RequestKind::Dirty, range, woken);
+        Ok(())
+    }
+
+    /// The pager lets go of the VMO: nothing more is asked for, and what is as the pager has it is dropped.
+    ///
+    /// # Errors
+    /// `INVALID_ARGS`: not this pager's.
+    ///
+    /// Source: pager.md §3.
+    pub fn detach_vmo(&self, pager: &Pager, vmo: &Vmo) -> Result<(), Status> {
+        let mut woken = Woken::new();
+        {
+            let _layout = self.layout.read();
+            let content = &mut vmo.lock();
+            let size = content.size;
+            let source = content.paged_mut().filter(|source| is_pagers(source, pager, vmo));
+            let source = source.ok_or(Status::INVALID_ARGS)?;
+            match source.provider {
+                Provider::There => {
+                    source.provider = Provider::Detached;
+                    source.requests.end(&*source.port, &mut woken);
+                    source.port.complete();
+                }
+                Provider::Detached | Provider::Closed => {}
+            }
+            let clean = |state| match state {
+                PageState::Clean | PageState::CleanZero => true,
+                PageState::Absent | PageState::AwaitingClean | PageState::Dirty | PageState::DirtyZero => false,
+            };
+            for run in source.states.runs_where(VmoRange::from_bounds(0, size), clean) {
+                // What the host does not free stays.
+                if vmo.free(content, run).is_ok() {
+                    content.paged_mut().expect("a root").set(run, PageState::Absent);
+                }
+            }
+            vmo.family().moved();
+        }
+        self.wake(woken);
+        Ok(())
+    }
+
+    /// The last handle to the pager has gone: nobody is asked any more.
+    ///
+    /// Source: pager.md §3.
+    pub fn close_pager(&self, pager: &Pager) {
+        for family in pager.close() {
+            let mut woken = Woken::new();
+            // What is gone meanwhile has no source any more.
+            if let Some(source) = &mut family.lock(ROOT).family_mut().source {
+                source.port.silence();
+                source.requests.end(&*source.port, &mut woken);
+                match source.provider {
+                    Provider::There => source.provider = Provider::Closed,
+                    Provider::Detached | Provider::Closed => {}
+                }
+            }
+            self.wake(woken);
+        }
+    }
+
+    /// All dirty ranges around `[offset, offset + len)`, in bytes, lowest first.
+    ///
+    /// # Errors
+    /// `INVALID_ARGS`: not this pager's. `OUT_OF_RANGE`.
+    ///
+    /// Source: pager.md §8.
+    pub fn dirty_ranges(&self, pager: &Pager, vmo: &Vmo, offset: u64, len: u64) -> Result<Vec<DirtyRange>, Status> {
+        let content = vmo.lock();
+        let source = content.paged().filter(|source| is_pagers(source, pager, vmo)).ok_or(Status::INVALID_ARGS)?;
+        vmo.check_range(&content, offset, len)?;
+        let end = addr::round_up(offset + len).expect("inside the VMO");
+        let dirty = source.states.dirty(VmoRange::from_bounds(addr::round_down(offset), end));
+        let range = |run: &crate::pager::DirtyRun| DirtyRange {
+            offset: run.range.start(),
+            length: run.range.len(),
+            is_zero: run.is_zero,
+        };
+        Ok(dirty.iter().map(range).collect())
+    }
+
+    /// Whether the VMO was modified, and if `reset` forgets that.
+    ///
+    /// # Errors
+    /// `INVALID_ARGS`: not this pager's.
+    ///
+    /// Source: pager.md §8.
+    pub fn was_modified(&self, pager: &Pager, vmo: &Vmo, reset: bool) -> Result<bool, Status> {
+        let content = &mut vmo.lock();
+        let source = content.paged_mut().filter(|source| is_pagers(source, pager, vmo)).ok_or(Status::INVALID_ARGS)?;
+        let modified = source.modified;
+        source.modified &= !reset;
+        Ok(modified)
+    }
+}
+
+fn is_pagers(source: &Source, pager: &Pager, vmo: &Vmo) -> bool {
+    core::ptr::eq(&*source.pager, pager) && source.koid == vmo.koid()
+}
+
+/// # Errors
+/// `BAD_STATE`: the pager has let go of the VMO.
+fn check_there(content: &Locked<'_>) -> Result<(), Status> {
+    match content.paged().expect("a root").provider {
+        Provider::There => Ok(()),
+        Provider::Detached | Provider::Closed => Err(Status::BAD_STATE),
+    }
+}
+
+/// What is committed in a range of the VMO from which pages are supplied.
+///
+/// # Errors
+/// Step 6 of pager.md §4.
+fn take(aux: &Vmo, offset: u64, len: u64) -> Result<Vec<Taken>, Status> {
+    let content = &mut aux.lock();
+    let start = aux.check_range(content, offset, len)?;
+    if content.family().source.is_some() {
+        return Err(Status::NOT_SUPPORTED);
+    }
+    if content.family().nodes.len() > 1 {
+        return Err(Status::BAD_STATE);
+    }
+    let mut runs = Vec::new();
+    aux.committed_in(content, VmoRange::from_bounds(start, start + len), &mut |run, _| runs.push(run))?;
+    let mut taken = Vec::new();
+    for run in runs {
+        for place in content.extents.places(run) {
+            let (into, len) = (place.range.start() - start, place.range.len());
+            taken.push(Taken { into, len, window: place.window.clone(), at: place.at });
+        }
+    }
+    Ok(taken)
+}

@@ -1,0 +1,228 @@
+//! Where the pages of a pager VMO come from.
+//!
+//! 1. The content that a family began with is the pager's, the *root*; it is there as long as any other of its family is.
+//! 2. A root is careful from its first day: stores to it by calls, commits and everything that frees its pages are made
+//!    under the family's lock, and so are all changes of [`States`].
+//! 3. Every page that has content and is not dirty is guarded wherever it may be stored through, and so is every zero page
+//!    that a load has brought (`loaded`). All accesses to what is not there wait.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use zxvm_host::{AddrRange, PAGE_SIZE, VmoRange, addr};
+use zxvm_types::Status;
+
+use super::family::{Content, Family, FamilyState, Locked, Node};
+use super::{MAX_SIZE, Shows, Vmo, VmoKind};
+use crate::pager::{PageState, RequestKind, RequestPort, Requests, States, Who, Woken};
+use crate::store::StoreSet;
+
+/// The number of a root among the contents of its family.
+pub const ROOT: u32 = 0;
+
+/// Who provides the pages of VMOs.
+#[derive(Debug)]
+pub struct Pager {
+    /// Those that it provides for; `None` once it is closed.
+    vmos: Mutex<Option<Vec<Weak<Family>>>>,
+}
+
+/// Whether a pager still provides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// It does.
+    There,
+    /// It has let go of this VMO.
+    Detached,
+    /// It has gone itself.
+    Closed,
+}
+
+/// What a pager VMO is to be.
+#[derive(Debug)]
+pub struct PagerVmoRequest {
+    /// Its name for life.
+    pub koid: u64,
+    /// Bytes, as the caller counts them: the stream size.
+    pub size: u64,
+    /// Whether its size may change.
+    pub resizable: bool,
+    /// Whether the pager is asked before a page becomes dirty.
+    pub trap_dirty: bool,
+    /// Where its requests go.
+    pub port: Arc<dyn RequestPort>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Source {
+    pub pager: Arc<Pager>,
+    /// Of the VMO that the pager made.
+    pub koid: u64,
+    pub port: Arc<dyn RequestPort>,
+    pub trap_dirty: bool,
+    pub provider: Provider,
+    pub modified: bool,
+    pub states: States,
+    pub requests: Requests,
+    /// Zero pages, by their offset, that are committed because somebody loaded from them.
+    pub loaded: BTreeSet<u64>,
+}
+
+impl Default for Pager {
+    fn default() -> Self {
+        Self { vmos: Mutex::new(Some(Vec::new())) }
+    }
+}
+
+impl Pager {
+    /// Adds one that it provides for.
+    ///
+    /// # Errors
+    /// `BAD_STATE`: it is closed.
+    fn add(&self, family: &Arc<Family>) -> Result<(), Status> {
+        let mut vmos = self.vmos.lock().unwrap_or_else(PoisonError::into_inner);
+        let vmos = vmos.as_mut().ok_or(Status::BAD_STATE)?;
+        if vmos.len() == vmos.capacity() {
+            vmos.retain(|vmo| vmo.strong_count() > 0);
+        }
+        vmos.push(Arc::downgrade(family));
+        Ok(())
+    }
+
+    /// Closes it. Returns those that it provided for.
+    pub(crate) fn close(&self) -> Vec<Arc<Family>> {
+        let vmos = self.vmos.lock().unwrap_or_else(PoisonError::into_inner).take();
+        vmos.unwrap_or_default().iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Source {
+    /// Asks the pager for the pages of `range`, on behalf of `who`, who waits from here on.
+    ///
+    /// # Errors
+    /// `BAD_STATE`: it does not provide any more.
+    pub fn ask(&mut self, kind: RequestKind, range: VmoRange, who: Who) -> Result<(), Status> {
+        match self.provider {
+            Provider::There => self.requests.ask(&*self.port, kind, range, who),
+            Provider::Detached | Provider::Closed => return Err(Status::BAD_STATE),
+        }
+        Ok(())
+    }
+
+    /// What the pager was asked of this kind in `range` is dealt with.
+    pub fn resolve(&mut self, kind: RequestKind, range: VmoRange, woken: &mut Woken) {
+        self.requests.resolve(&*self.port, kind, range, woken);
+    }
+
+    /// All of `range` is `state` now.
+    pub fn set(&mut self, range: VmoRange, state: PageState) {
+        self.states.set(range, state);
+        if !state.is_zero() {
+            self.unload(range);
+        }
+    }
+
+    /// No page of `range` is there because of a load.
+    pub fn unload(&mut self, range: VmoRange) {
+        if let Some(&first) = self.loaded.range(range.start()..range.end()).next() {
+            let mut tail = self.loaded.split_off(&first);
+            let mut rest = tail.split_off(&range.end());
+            self.loaded.append(&mut rest);
+        }
+    }
+
+    /// What of `range` is to be guarded where it is shown.
+    pub fn guarded(&self, range: VmoRange) -> Vec<VmoRange> {
+        let mut runs = self.states.runs_where(range, |state| state.has_page() && state != PageState::Dirty);
+        let loaded = self.loaded.range(range.start()..range.end());
+        runs.extend(loaded.map(|&page| VmoRange::from_bounds(page, page + PAGE_SIZE)));
+        runs
+    }
+
+    /// Forgets what is in `range`, which is not there any more, or not yet: `state` says what it is instead.
+    pub fn resized(&mut self, range: VmoRange, state: PageState, woken: &mut Woken) {
+        if range.is_empty() {
+            return;
+        }
+        self.resolve(RequestKind::Read, range, woken);
+        self.resolve(RequestKind::Dirty, range, woken);
+        self.unload(range);
+        self.states.set(range, state);
+    }
+}
+
+impl FamilyState {
+    /// Accesses in `range` do not wait for the pager any more: what they accessed is shown there no longer.
+    pub fn leave(&mut self, range: AddrRange) {
+        if let Some(source) = &mut self.source
+            && !source.requests.is_empty()
+        {
+            source.requests.leave(&*source.port, |who| match who {
+                Who::Access(waiting) => range.start() <= waiting.page && waiting.page < range.end(),
+                Who::Call(_) | Who::Stream(_) => false,
+            });
+        }
+    }
+
+    /// The pager behind this content itself.
+    pub fn paged(&self, content: u32) -> Option<&Source> {
+        self.source.as_deref().filter(|_| content == ROOT)
+    }
+}
+
+impl Locked<'_> {
+    /// The pager behind this content itself.
+    pub fn paged(&self) -> Option<&Source> {
+        self.family().paged(self.number())
+    }
+
+    /// Whether there is one.
+    pub fn is_paged(&self) -> bool {
+        self.paged().is_some()
+    }
+
+    /// [`Locked::paged`], to be changed.
+    pub fn paged_mut(&mut self) -> Option<&mut Source> {
+        let number = self.number();
+        self.family_mut().source.as_deref_mut().filter(|_| number == ROOT)
+    }
+}
+
+impl Vmo {
+    /// Makes a VMO whose pages `pager` provides. Nothing is there yet.
+    ///
+    /// # Errors
+    /// `BAD_STATE`: the pager is closed. `OUT_OF_RANGE`: larger than [`MAX_SIZE`].
+    ///
+    /// Source: pager.md §3.
+    pub(crate) fn create_paged(
+        stores: &Arc<StoreSet>,
+        pager: &Arc<Pager>,
+        request: PagerVmoRequest,
+    ) -> Result<Arc<Self>, Status> {
+        let size = addr::round_up(request.size).filter(|&size| size <= MAX_SIZE).ok_or(Status::OUT_OF_RANGE)?;
+        let mut content = Content::new(size, request.size, request.resizable, 0);
+        content.careful = true;
+        let family = Family::new(stores.clone(), content, Node::new(request.koid, None, ROOT));
+        pager.add(&family)?;
+        family.lock(ROOT).family_mut().source = Some(Box::new(Source {
+            pager: pager.clone(),
+            koid: request.koid,
+            port: request.port,
+            trap_dirty: request.trap_dirty,
+            provider: Provider::There,
+            modified: false,
+            states: States::default(),
+            requests: Requests::default(),
+            loaded: BTreeSet::new(),
+        }));
+        let kind = VmoKind { resizable: request.resizable, discardable: false, immutable: false };
+        Ok(Arc::new(Self { family, koid: request.koid, kind, shows: Shows::Whole, content: ROOT, node: 0 }))
+    }
+
+    /// Whether a pager is behind it, or behind what it was made of.
+    pub fn is_pager_backed(&self) -> bool {
+        self.lock().family().source.is_some()
+    }
+}
