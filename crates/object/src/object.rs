@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use zxvm_types::*;
 use zxvm_vm::{ChildObserver, Vmar, Vmo};
 
+use crate::pager::PagerObject;
 use crate::signals::Signals;
 
 /// Gives out koids.
@@ -209,6 +210,8 @@ pub enum Object {
     EventPair(Arc<EventPair>),
     /// See [`Process`].
     Process(Arc<Process>),
+    /// See [`PagerObject`].
+    Pager(Arc<PagerObject>),
 }
 
 impl Object {
@@ -220,6 +223,7 @@ impl Object {
             Self::Event(object) => &object.base,
             Self::EventPair(object) => &object.base,
             Self::Process(object) => &object.base,
+            Self::Pager(object) => object.base(),
         }
     }
 
@@ -231,6 +235,7 @@ impl Object {
             Self::Event(_) => ZX_OBJ_TYPE_EVENT,
             Self::EventPair(_) => ZX_OBJ_TYPE_EVENTPAIR,
             Self::Process(_) => ZX_OBJ_TYPE_PROCESS,
+            Self::Pager(_) => ZX_OBJ_TYPE_PAGER,
         }
     }
 
@@ -239,7 +244,7 @@ impl Object {
         match self {
             Self::EventPair(object) => object.peer_koid,
             Self::Process(object) => object.job_koid,
-            Self::Vmo(_) | Self::Vmar(_) | Self::Event(_) => 0,
+            Self::Vmo(_) | Self::Vmar(_) | Self::Event(_) | Self::Pager(_) => 0,
         }
     }
 
@@ -247,7 +252,7 @@ impl Object {
     pub fn is_waitable(&self) -> bool {
         match self {
             Self::Vmo(_) | Self::Event(_) | Self::EventPair(_) | Self::Process(_) => true,
-            Self::Vmar(_) => false,
+            Self::Vmar(_) | Self::Pager(_) => false,
         }
     }
 
@@ -256,7 +261,7 @@ impl Object {
         match self {
             Self::Event(_) => ZX_EVENT_SIGNALED | ZX_USER_SIGNAL_ALL,
             Self::EventPair(_) => ZX_EVENTPAIR_SIGNALED | ZX_USER_SIGNAL_ALL,
-            Self::Vmo(_) | Self::Vmar(_) | Self::Process(_) => ZX_USER_SIGNAL_ALL,
+            Self::Vmo(_) | Self::Vmar(_) | Self::Process(_) | Self::Pager(_) => ZX_USER_SIGNAL_ALL,
         }
     }
 
@@ -265,7 +270,7 @@ impl Object {
         match self {
             Self::Vmo(object) => Some(object.vmo.name()),
             Self::Process(object) => Some(object.name()),
-            Self::Vmar(_) | Self::Event(_) | Self::EventPair(_) => None,
+            Self::Vmar(_) | Self::Event(_) | Self::EventPair(_) | Self::Pager(_) => None,
         }
     }
 
@@ -274,7 +279,7 @@ impl Object {
         match self {
             Self::Vmo(object) => object.vmo.set_name(name),
             Self::Process(object) => object.set_name(name),
-            Self::Vmar(_) | Self::Event(_) | Self::EventPair(_) => return false,
+            Self::Vmar(_) | Self::Event(_) | Self::EventPair(_) | Self::Pager(_) => return false,
         }
         true
     }
@@ -290,6 +295,7 @@ impl Object {
         if self.base().handles.fetch_sub(1, Ordering::AcqRel) == 1 {
             match self {
                 Self::EventPair(object) => object.last_handle_gone(),
+                Self::Pager(object) => object.last_handle_gone(),
                 Self::Vmo(_) | Self::Vmar(_) | Self::Event(_) | Self::Process(_) => {}
             }
         }

@@ -9,10 +9,10 @@ use crate::kernel::{Kernel, require};
 use crate::out::{Out, invalid_args};
 
 /// A buffer for records, and where to say how many.
-struct Sink<'a, A, B> {
-    buffer: UserSlice<'a>,
-    actual: A,
-    avail: B,
+pub(crate) struct Sink<'a, A, B> {
+    pub buffer: UserSlice<'a>,
+    pub actual: A,
+    pub avail: B,
 }
 
 impl<A: Out<usize>, B: Out<usize>> Sink<'_, A, B> {
@@ -32,7 +32,7 @@ impl<A: Out<usize>, B: Out<usize>> Sink<'_, A, B> {
     }
 
     /// As many records as fit.
-    fn many<T: IntoBytes + Immutable>(self, records: impl ExactSizeIterator<Item = T>) -> Result<(), Status> {
+    pub fn many<T: IntoBytes + Immutable>(self, records: impl ExactSizeIterator<Item = T>) -> Result<(), Status> {
         let avail = records.len();
         let fit = (self.buffer.len() / size_of::<T>()).min(avail);
         for (index, record) in records.take(fit).enumerate() {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustix::rand::{GetRandomFlags, getrandom};
 use zxvm_host::linux::{LinuxHost, in_child, install_fault_recovery, keep_from_children};
 use zxvm_host::{Host, PAGE_SIZE};
-use zxvm_object::{Handle, HandleTable, Koids, Object, Process, VmarObject, VmoObject};
+use zxvm_object::{Handle, HandleTable, Koids, Object, PagerObject, Process, VmarObject, VmoObject};
 use zxvm_types::*;
 use zxvm_vm::{AddressSpace, StoreSet};
 
@@ -123,7 +123,7 @@ impl Kernel {
         let mut seen = BTreeSet::new();
         self.handles.for_each(|handle| match &handle.object {
             Object::Vmo(object) => object.vmo().audit(&mut seen),
-            Object::Vmar(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) => {}
+            Object::Vmar(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) | Object::Pager(_) => {}
         });
     }
 
@@ -132,7 +132,9 @@ impl Kernel {
         let Handle { object, rights } = self.handles.get(handle)?;
         match object {
             Object::Vmo(object) => Ok((object, rights)),
-            Object::Vmar(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) => Err(Status::WRONG_TYPE),
+            Object::Vmar(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) | Object::Pager(_) => {
+                Err(Status::WRONG_TYPE)
+            }
         }
     }
 
@@ -159,7 +161,23 @@ impl Kernel {
                 require(rights, needs)?;
                 Ok((object, rights))
             }
-            Object::Vmo(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) => Err(Status::WRONG_TYPE),
+            Object::Vmo(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) | Object::Pager(_) => {
+                Err(Status::WRONG_TYPE)
+            }
+        }
+    }
+
+    /// The handle's object if it is a pager and the handle has all of `needs`.
+    pub(crate) fn pager_with(&self, handle: zx_handle_t, needs: zx_rights_t) -> Result<Arc<PagerObject>, Status> {
+        let Handle { object, rights } = self.handles.get(handle)?;
+        match object {
+            Object::Pager(object) => {
+                require(rights, needs)?;
+                Ok(object)
+            }
+            Object::Vmo(_) | Object::Vmar(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) => {
+                Err(Status::WRONG_TYPE)
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ mod kernel;
 mod object;
 mod options;
 mod out;
+mod pager;
 pub mod system;
 mod vmar;
 mod vmo;
