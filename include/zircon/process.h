@@ -15,6 +15,10 @@ zx_handle_t _zx_process_self(void);
 zx_handle_t zx_vmar_root_self(void);
 zx_handle_t _zx_vmar_root_self(void);
 
+// The job of this process, which stands for the root of all jobs.
+zx_handle_t zx_job_default(void);
+zx_handle_t _zx_job_default(void);
+
 __END_CDECLS
 
 #endif // ZIRCON_PROCESS_H_

@@ -165,6 +165,36 @@ __ZX_CALL(zx_status_t, vmo_set_cache_policy, (ZX_HANDLE_USE zx_handle_t handle, 
 __ZX_CALL(zx_status_t, vmo_replace_as_executable,
           (ZX_HANDLE_RELEASE zx_handle_t handle, ZX_HANDLE_USE zx_handle_t vmex, ZX_HANDLE_ACQUIRE zx_handle_t* out));
 
+// ---- Pagers: programs that provide the pages of VMOs. Offsets and lengths are in bytes, whole pages ----
+
+// Makes a pager. The options must be 0.
+__ZX_CALL(zx_status_t, pager_create, (uint32_t options, ZX_HANDLE_ACQUIRE zx_handle_t* out));
+
+// Takes a VMO away from its pager. Those who wait for pages of it fail, what could be had again is dropped, and the last
+// packet is sent. What is dirty stays.
+__ZX_CALL(zx_status_t, pager_detach_vmo, (ZX_HANDLE_USE zx_handle_t pager, ZX_HANDLE_USE zx_handle_t vmo));
+
+// Moves pages of `aux_vmo` into the pager's VMO, where it has none. Where they were is zero afterwards.
+__ZX_CALL(zx_status_t, pager_supply_pages,
+          (ZX_HANDLE_USE zx_handle_t pager, ZX_HANDLE_USE zx_handle_t pager_vmo, uint64_t offset, uint64_t length,
+           ZX_HANDLE_USE zx_handle_t aux_vmo, uint64_t aux_offset));
+
+// Does ZX_PAGER_OP_* to a range. `data` is a status, sign-extended, or options, or 0.
+__ZX_CALL(zx_status_t, pager_op_range,
+          (ZX_HANDLE_USE zx_handle_t pager, uint32_t op, ZX_HANDLE_USE zx_handle_t pager_vmo, uint64_t offset,
+           uint64_t length, uint64_t data));
+
+// Fills the buffer with the ranges that have to be written back (zx_vmo_dirty_range_t): `actual` of them, of the `avail`
+// that there are. Either count may be NULL.
+__ZX_CALL(zx_status_t, pager_query_dirty_ranges,
+          (ZX_HANDLE_USE zx_handle_t pager, ZX_HANDLE_USE zx_handle_t pager_vmo, uint64_t offset, uint64_t length,
+           void* buffer, size_t buffer_size, size_t* actual, size_t* avail));
+
+// Tells whether the VMO was modified (zx_pager_vmo_stats_t), and with ZX_PAGER_RESET_VMO_STATS forgets it.
+__ZX_CALL(zx_status_t, pager_query_vmo_stats,
+          (ZX_HANDLE_USE zx_handle_t pager, ZX_HANDLE_USE zx_handle_t pager_vmo, uint32_t options, void* buffer,
+           size_t buffer_size));
+
 // ---- The machine ----
 
 // Bytes in a page.
@@ -178,6 +208,10 @@ __ZX_CALL(uint32_t, system_get_num_cpus, (void));
 
 // Bytes of memory.
 __ZX_CALL(uint64_t, system_get_physmem, (void));
+
+// Gets an event about memory (ZX_SYSTEM_EVENT_*): exactly one of them is signalled at any time.
+__ZX_CALL(zx_status_t, system_get_event,
+          (ZX_HANDLE_USE zx_handle_t root_job, uint32_t kind, ZX_HANDLE_ACQUIRE zx_handle_t* event));
 
 // Which library this is. The string lives for ever.
 __ZX_CALL(zx_string_view_t, system_get_version_string, (void));

@@ -11,7 +11,7 @@ mod signals;
 mod table;
 
 pub use info::{aspace_record, maps_records, maps_v1, maps_v2, vmo_record};
-pub use object::{Base, Event, EventPair, Koids, Object, Process, VmarObject, VmoObject};
+pub use object::{Base, Event, EventPair, Job, Koids, Object, Process, VmarObject, VmoObject};
 pub use pager::PagerObject;
 pub use signals::{Deadline, Signals, WaitEnd, WaitFor, wait};
 pub use table::{Handle, HandleTable};

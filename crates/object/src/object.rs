@@ -197,6 +197,30 @@ impl Process {
     }
 }
 
+/// The job that all processes are in: here a name to show, when something is for those alone who have it.
+#[derive(Debug)]
+pub struct Job {
+    base: Base,
+    name: Mutex<[u8; ZX_MAX_NAME_LEN]>,
+}
+
+impl Job {
+    /// The root of all jobs.
+    pub fn root(koid: zx_koid_t) -> Self {
+        let mut name = [0; ZX_MAX_NAME_LEN];
+        name[..4].copy_from_slice(b"root");
+        Self { base: Base::new(koid, 0), name: Mutex::new(name) }
+    }
+
+    fn name(&self) -> [u8; ZX_MAX_NAME_LEN] {
+        *self.name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_name(&self, name: [u8; ZX_MAX_NAME_LEN]) {
+        *self.name.lock().unwrap_or_else(PoisonError::into_inner) = name;
+    }
+}
+
 /// Any object.
 #[derive(Clone, Debug)]
 pub enum Object {
@@ -210,6 +234,8 @@ pub enum Object {
     EventPair(Arc<EventPair>),
     /// See [`Process`].
     Process(Arc<Process>),
+    /// See [`Job`].
+    Job(Arc<Job>),
     /// See [`PagerObject`].
     Pager(Arc<PagerObject>),
 }
@@ -223,6 +249,7 @@ impl Object {
             Self::Event(object) => &object.base,
             Self::EventPair(object) => &object.base,
             Self::Process(object) => &object.base,
+            Self::Job(object) => &object.base,
             Self::Pager(object) => object.base(),
         }
     }
@@ -235,6 +262,7 @@ impl Object {
             Self::Event(_) => ZX_OBJ_TYPE_EVENT,
             Self::EventPair(_) => ZX_OBJ_TYPE_EVENTPAIR,
             Self::Process(_) => ZX_OBJ_TYPE_PROCESS,
+            Self::Job(_) => ZX_OBJ_TYPE_JOB,
             Self::Pager(_) => ZX_OBJ_TYPE_PAGER,
         }
     }
@@ -244,14 +272,14 @@ impl Object {
         match self {
             Self::EventPair(object) => object.peer_koid,
             Self::Process(object) => object.job_koid,
-            Self::Vmo(_) | Self::Vmar(_) | Self::Event(_) | Self::Pager(_) => 0,
+            Self::Vmo(_) | Self::Vmar(_) | Self::Event(_) | Self::Job(_) | Self::Pager(_) => 0,
         }
     }
 
     /// Whether threads may wait for its signals.
     pub fn is_waitable(&self) -> bool {
         match self {
-            Self::Vmo(_) | Self::Event(_) | Self::EventPair(_) | Self::Process(_) => true,
+            Self::Vmo(_) | Self::Event(_) | Self::EventPair(_) | Self::Process(_) | Self::Job(_) => true,
             Self::Vmar(_) | Self::Pager(_) => false,
         }
     }
@@ -261,7 +289,7 @@ impl Object {
         match self {
             Self::Event(_) => ZX_EVENT_SIGNALED | ZX_USER_SIGNAL_ALL,
             Self::EventPair(_) => ZX_EVENTPAIR_SIGNALED | ZX_USER_SIGNAL_ALL,
-            Self::Vmo(_) | Self::Vmar(_) | Self::Process(_) | Self::Pager(_) => ZX_USER_SIGNAL_ALL,
+            Self::Vmo(_) | Self::Vmar(_) | Self::Process(_) | Self::Job(_) | Self::Pager(_) => ZX_USER_SIGNAL_ALL,
         }
     }
 
@@ -270,6 +298,7 @@ impl Object {
         match self {
             Self::Vmo(object) => Some(object.vmo.name()),
             Self::Process(object) => Some(object.name()),
+            Self::Job(object) => Some(object.name()),
             Self::Vmar(_) | Self::Event(_) | Self::EventPair(_) | Self::Pager(_) => None,
         }
     }
@@ -279,6 +308,7 @@ impl Object {
         match self {
             Self::Vmo(object) => object.vmo.set_name(name),
             Self::Process(object) => object.set_name(name),
+            Self::Job(object) => object.set_name(name),
             Self::Vmar(_) | Self::Event(_) | Self::EventPair(_) | Self::Pager(_) => return false,
         }
         true
@@ -296,7 +326,7 @@ impl Object {
             match self {
                 Self::EventPair(object) => object.last_handle_gone(),
                 Self::Pager(object) => object.last_handle_gone(),
-                Self::Vmo(_) | Self::Vmar(_) | Self::Event(_) | Self::Process(_) => {}
+                Self::Vmo(_) | Self::Vmar(_) | Self::Event(_) | Self::Process(_) | Self::Job(_) => {}
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The engine as one value: host, stores, address space, handles, and the two handles that a process is born with.
+//! The engine as one value: host, stores, address space, handles, and the handles that a process is born with.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustix::rand::{GetRandomFlags, getrandom};
 use zxvm_host::linux::{LinuxHost, in_child, install_fault_recovery, keep_from_children};
 use zxvm_host::{Host, PAGE_SIZE};
-use zxvm_object::{Handle, HandleTable, Koids, Object, PagerObject, Process, VmarObject, VmoObject};
+use zxvm_object::{Handle, HandleTable, Job, Koids, Object, PagerObject, Process, VmarObject, VmoObject};
 use zxvm_types::*;
 use zxvm_vm::{AddressSpace, StoreSet};
 
+use crate::system_event::SystemEvents;
 use crate::zero_scan::ZeroScan;
 
 /// What a [`Kernel`] is made with.
@@ -36,9 +37,11 @@ pub struct Kernel {
     pub(crate) handles: HandleTable,
     pub(crate) koids: Koids,
     pub(crate) zero_scan: ZeroScan,
+    pub(crate) system_events: SystemEvents,
     host: Arc<dyn Host>,
     process: zx_handle_t,
     root: zx_handle_t,
+    job: zx_handle_t,
 }
 
 impl Kernel {
@@ -95,7 +98,10 @@ impl Kernel {
         let root = Object::Vmar(Arc::new(VmarObject::new(koids.next(), space.root())));
         let rights = ZX_DEFAULT_VMAR_RIGHTS | ZX_RIGHT_READ | ZX_RIGHT_WRITE | ZX_RIGHT_EXECUTE;
         let root = handles.insert(root, rights)?;
-        Ok(Self { stores, space, handles, koids, zero_scan: ZeroScan::default(), host, process, root })
+        let job = handles.insert(Object::Job(Arc::new(Job::root(job_koid))), ZX_DEFAULT_JOB_RIGHTS)?;
+        let system_events = SystemEvents::new(&koids);
+        let zero_scan = ZeroScan::default();
+        Ok(Self { stores, space, handles, koids, zero_scan, system_events, host, process, root, job })
     }
 
     /// What it runs on.
@@ -113,6 +119,11 @@ impl Kernel {
         self.root
     }
 
+    /// The process's handle to its job, which stands for the root of all jobs; not to be closed.
+    pub fn job_default(&self) -> zx_handle_t {
+        self.job
+    }
+
     /// Asserts the invariants of every room against the host. Slow; for tests.
     ///
     /// # Panics
@@ -123,7 +134,12 @@ impl Kernel {
         let mut seen = BTreeSet::new();
         self.handles.for_each(|handle| match &handle.object {
             Object::Vmo(object) => object.vmo().audit(&mut seen),
-            Object::Vmar(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) | Object::Pager(_) => {}
+            Object::Vmar(_)
+            | Object::Event(_)
+            | Object::EventPair(_)
+            | Object::Process(_)
+            | Object::Job(_)
+            | Object::Pager(_) => {}
         });
     }
 
@@ -132,9 +148,12 @@ impl Kernel {
         let Handle { object, rights } = self.handles.get(handle)?;
         match object {
             Object::Vmo(object) => Ok((object, rights)),
-            Object::Vmar(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) | Object::Pager(_) => {
-                Err(Status::WRONG_TYPE)
-            }
+            Object::Vmar(_)
+            | Object::Event(_)
+            | Object::EventPair(_)
+            | Object::Process(_)
+            | Object::Job(_)
+            | Object::Pager(_) => Err(Status::WRONG_TYPE),
         }
     }
 
@@ -161,9 +180,12 @@ impl Kernel {
                 require(rights, needs)?;
                 Ok((object, rights))
             }
-            Object::Vmo(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) | Object::Pager(_) => {
-                Err(Status::WRONG_TYPE)
-            }
+            Object::Vmo(_)
+            | Object::Event(_)
+            | Object::EventPair(_)
+            | Object::Process(_)
+            | Object::Job(_)
+            | Object::Pager(_) => Err(Status::WRONG_TYPE),
         }
     }
 
@@ -175,9 +197,12 @@ impl Kernel {
                 require(rights, needs)?;
                 Ok(object)
             }
-            Object::Vmo(_) | Object::Vmar(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) => {
-                Err(Status::WRONG_TYPE)
-            }
+            Object::Vmo(_)
+            | Object::Vmar(_)
+            | Object::Event(_)
+            | Object::EventPair(_)
+            | Object::Process(_)
+            | Object::Job(_) => Err(Status::WRONG_TYPE),
         }
     }
 }

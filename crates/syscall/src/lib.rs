@@ -19,6 +19,7 @@ mod options;
 mod out;
 mod pager;
 pub mod system;
+mod system_event;
 mod vmar;
 mod vmo;
 mod zero_scan;

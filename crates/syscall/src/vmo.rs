@@ -181,9 +181,12 @@ impl Kernel {
                 verdict?;
                 self.give(old.object.clone(), old.rights | ZX_RIGHT_EXECUTE, out).map(drop)
             }
-            Object::Vmar(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) | Object::Pager(_) => {
-                Err(Status::BAD_HANDLE)
-            }
+            Object::Vmar(_)
+            | Object::Event(_)
+            | Object::EventPair(_)
+            | Object::Process(_)
+            | Object::Job(_)
+            | Object::Pager(_) => Err(Status::BAD_HANDLE),
         });
         replaced?
     }

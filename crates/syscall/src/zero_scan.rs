@@ -58,7 +58,12 @@ impl Kernel {
                     // What it is refused now it tries again next time.
                     let _ = self.space.free_zero_pages(object.vmo());
                 }
-                Object::Vmar(_) | Object::Event(_) | Object::EventPair(_) | Object::Process(_) | Object::Pager(_) => {}
+                Object::Vmar(_)
+                | Object::Event(_)
+                | Object::EventPair(_)
+                | Object::Process(_)
+                | Object::Job(_)
+                | Object::Pager(_) => {}
             });
         }
     }

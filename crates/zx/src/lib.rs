@@ -22,7 +22,7 @@
 //! 4. All of it is thread-safe: methods take `&self`.
 //! 5. `unsafe` marks what can pull memory away from under a reference: it stands in signatures. The few blocks are in
 //!    `raw.rs`.
-//! 6. What is not in Fuchsia's binding says so with its first words. It is in `vmo_ext.rs`.
+//! 6. What is not in Fuchsia's binding says so with its first words. It is in the files `*_ext.rs`.
 //!
 //! Two generations of the binding are served: methods are inherent, and also come from the traits of [`prelude`] under
 //! the names that older code uses. After `fork` every call of the child fails with `BAD_STATE`.
@@ -42,9 +42,12 @@ mod eventpair;
 mod handle;
 mod handle_info;
 mod info;
+mod job;
 mod koid;
 mod maps;
 mod name;
+mod pager;
+mod pager_ext;
 mod process;
 mod property;
 #[allow(unsafe_code)]
@@ -54,6 +57,7 @@ mod rights;
 pub mod runtime;
 mod signals;
 mod system;
+mod system_ext;
 mod time;
 mod traits;
 mod unowned;
@@ -82,16 +86,20 @@ pub use eventpair::EventPair;
 pub use handle::{Handle, NullableHandle};
 pub use handle_info::{HandleBasicInfo, HandleCountInfo};
 pub use info::Topic;
+pub use job::Job;
 pub use koid::Koid;
 pub use maps::{MapDetails, MapInfo, MappingDetails};
 pub use name::Name;
 pub use object_type::ObjectType;
+pub use pager::{Pager, PagerOp, PagerOptions, PagerWritebackBeginOptions};
+pub use pager_ext::{PagerVmoStats, PagerVmoStatsOptions, VmoDirtyRange};
 pub use process::Process;
 pub use property::Property;
 pub use resource::Resource;
 pub use rights::Rights;
 pub use signals::Signals;
 pub use system::{system_get_dcache_line_size, system_get_num_cpus, system_get_page_size, system_get_physmem};
+pub use system_ext::system_get_event;
 pub use time::*;
 pub use traits::{AsHandleRef, HandleBased, Peered};
 pub use unowned::{HandleRef, Unowned};

@@ -5,6 +5,7 @@
 
 use zxvm_syscall::Kernel;
 
+use crate::job::Job;
 use crate::process::Process;
 use crate::sys::ZX_HANDLE_INVALID;
 use crate::unowned::Unowned;
@@ -23,6 +24,11 @@ use crate::vmar::Vmar;
 /// ```
 pub fn vmar_root_self() -> Unowned<'static, Vmar> {
     Unowned::borrow_raw(Kernel::current().map_or(ZX_HANDLE_INVALID, Kernel::vmar_root_self))
+}
+
+/// The job of this process, which stands for the root of all jobs.
+pub fn job_default() -> Unowned<'static, Job> {
+    Unowned::borrow_raw(Kernel::current().map_or(ZX_HANDLE_INVALID, Kernel::job_default))
 }
 
 /// This process.

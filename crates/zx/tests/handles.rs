@@ -135,7 +135,8 @@ fn a_replaced_handle_is_gone_even_when_that_fails() {
 fn what_each_type_says_it_is() {
     let (a, b) = EventPair::create();
     let root = zx::runtime::vmar_root_self();
-    let process = zx::runtime::process_self();
+    let (process, job) = (zx::runtime::process_self(), zx::runtime::job_default());
+    let pager = zx::Pager::create(zx::PagerOptions::empty()).unwrap();
     let event = Event::create();
     let resizable = Vmo::create_with_opts(zx::VmoOptions::RESIZABLE, 0).unwrap();
     let (region, _) = root.allocate(0, 4096, zx::VmarFlags::CAN_MAP_READ).unwrap();
@@ -146,6 +147,8 @@ fn what_each_type_says_it_is() {
         (resizable.as_handle_ref(), ObjectType::VMO, Rights::VMO_DEFAULT | Rights::RESIZE),
         (root.as_handle_ref(), ObjectType::VMAR, vmar | Rights::IO | Rights::EXECUTE),
         (region.as_handle_ref(), ObjectType::VMAR, vmar | Rights::READ),
+        (pager.as_handle_ref(), ObjectType::PAGER, Rights::from_bits_retain(zx::sys::ZX_DEFAULT_PAGER_RIGHTS)),
+        (job.as_handle_ref(), ObjectType::JOB, Rights::from_bits_retain(zx::sys::ZX_DEFAULT_JOB_RIGHTS)),
         (process.as_handle_ref(), ObjectType::PROCESS, Rights::from_bits_retain(zx::sys::ZX_DEFAULT_PROCESS_RIGHTS)),
     ] {
         let info = handle.basic_info().unwrap();
@@ -156,7 +159,8 @@ fn what_each_type_says_it_is() {
     assert_eq!(a.basic_info().unwrap().related_koid, b.koid().unwrap());
     assert_eq!(b.basic_info().unwrap().related_koid, a.koid().unwrap());
     assert_eq!(resizable.basic_info().unwrap().related_koid, zx::Koid::default());
-    assert_ne!(process.basic_info().unwrap().related_koid, zx::Koid::default(), "its job");
+    assert_eq!(process.basic_info().unwrap().related_koid, job.koid().unwrap());
+    assert_eq!(job.basic_info().unwrap().related_koid, zx::Koid::default(), "the root");
     // SAFETY: nothing is in it.
     unsafe { region.destroy() }.unwrap();
 }

@@ -4,6 +4,7 @@ mod extensions;
 mod futex;
 mod handle;
 mod object;
+mod pager;
 mod system;
 mod vmar;
 mod vmo;

@@ -1,4 +1,4 @@
-//! What needs no handle: the machine, time, randomness, this process, names of statuses.
+//! The machine, time, randomness, this process, names of statuses: what needs no handle, and events about memory.
 
 use core::ffi::{c_char, c_void};
 
@@ -8,8 +8,8 @@ use zxvm_types::{
     zx_time_t,
 };
 
-use crate::entry::{exports, guarded};
-use crate::user::out_buffer;
+use crate::entry::{call, exports, guarded};
+use crate::user::{OutPtr, out_buffer};
 
 exports! {
     fn system_get_page_size() -> u32 {
@@ -62,8 +62,17 @@ exports! {
         }
     }
 
+    fn system_get_event(root_job: zx_handle_t, kind: u32, event: *mut zx_handle_t) -> zx_status_t {
+        // SAFETY: the caller's promise.
+        call(|kernel| kernel.system_get_event(root_job, kind, unsafe { OutPtr::required(event) }))
+    }
+
     fn process_self() -> zx_handle_t {
         guarded(|| Kernel::current().map_or(ZX_HANDLE_INVALID, Kernel::process_self))
+    }
+
+    fn job_default() -> zx_handle_t {
+        guarded(|| Kernel::current().map_or(ZX_HANDLE_INVALID, Kernel::job_default))
     }
 
     fn status_get_string(status: zx_status_t) -> *const c_char {

@@ -17,6 +17,7 @@ static void calls_fail(void) {
   zx_wait_item_t item = {event, 0, 0};
   CHECK_EQ(zx_vmar_root_self(), ZX_HANDLE_INVALID);
   CHECK_EQ(zx_process_self(), ZX_HANDLE_INVALID);
+  CHECK_EQ(zx_job_default(), ZX_HANDLE_INVALID);
   const zx_status_t results[] = {
       zx_handle_close(vmo),
       zx_handle_close_many(&vmo, 1),
@@ -44,6 +45,13 @@ static void calls_fail(void) {
       zx_vmo_create_contiguous(vmo, PAGE, 0, &out),
       zx_vmo_create_physical(vmo, 0, PAGE, &out),
       zx_vmo_transfer_data(vmo, 0, 0, PAGE, vmo, PAGE),
+      zx_pager_create(0, &out),
+      zx_pager_detach_vmo(vmo, vmo),
+      zx_pager_supply_pages(vmo, vmo, 0, PAGE, vmo, 0),
+      zx_pager_op_range(vmo, ZX_PAGER_OP_DIRTY, vmo, 0, PAGE, 0),
+      zx_pager_query_dirty_ranges(vmo, vmo, 0, PAGE, bytes, sizeof bytes, &size, &size),
+      zx_pager_query_vmo_stats(vmo, vmo, 0, bytes, sizeof bytes),
+      zx_system_get_event(vmo, ZX_SYSTEM_EVENT_OUT_OF_MEMORY, &out),
       zxvm_vmo_discard(vmo, NULL),
       zxvm_vmo_free_zero_pages(vmo, NULL),
       zx_vmo_read(vmo, bytes, 0, 1),

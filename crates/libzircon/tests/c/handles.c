@@ -6,7 +6,7 @@ static void values(void) {
   zx_handle_t event = new_event();
   CHECK_EQ(event & ZX_HANDLE_FIXED_BITS_MASK, ZX_HANDLE_FIXED_BITS_MASK);
   OK(zx_handle_check_valid(event));
-  const zx_handle_t bad[] = {ZX_HANDLE_INVALID, event & ~1u, event & ~2u, event ^ 4u, NOBODY};
+  const zx_handle_t bad[] = {ZX_HANDLE_INVALID, event & ~1u, event & ~2u, event ^ 4096u, NOBODY};
   for (size_t i = 0; i < COUNT(bad); i++) EXPECT(ZX_ERR_BAD_HANDLE, zx_handle_check_valid(bad[i]));
   OK(zx_handle_close(event));
   EXPECT(ZX_ERR_BAD_HANDLE, zx_handle_check_valid(event));

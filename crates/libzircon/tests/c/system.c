@@ -19,6 +19,50 @@ static void machine(void) {
   CHECK_EQ(info.type, ZX_OBJ_TYPE_PROCESS);
 }
 
+static void job_and_events(void) {
+  const zx_handle_t job = zx_job_default();
+  zx_info_handle_basic_t info, process;
+  OK(zx_object_get_info(job, ZX_INFO_HANDLE_BASIC, &info, sizeof info, NULL, NULL));
+  OK(zx_object_get_info(zx_process_self(), ZX_INFO_HANDLE_BASIC, &process, sizeof process, NULL, NULL));
+  CHECK(info.type == ZX_OBJ_TYPE_JOB && info.rights == ZX_DEFAULT_JOB_RIGHTS && info.related_koid == 0);
+  CHECK_EQ(process.related_koid, info.koid);
+  CHECK_EQ(zx_job_default(), job);
+  char name[ZX_MAX_NAME_LEN];
+  OK(zx_object_get_property(job, ZX_PROP_NAME, name, sizeof name));
+  CHECK(strcmp(name, "root") == 0);
+
+  int signalled = 0;
+  for (uint32_t kind = ZX_SYSTEM_EVENT_OUT_OF_MEMORY; kind <= ZX_SYSTEM_EVENT_IMMINENT_OUT_OF_MEMORY; kind++) {
+    zx_handle_t event, again;
+    OK(zx_system_get_event(job, kind, &event));
+    OK(zx_system_get_event(job, kind, &again));
+    CHECK_EQ(rights_of(event), ZX_RIGHT_WAIT | ZX_RIGHT_DUPLICATE | ZX_RIGHT_TRANSFER);
+    EXPECT(ZX_ERR_ACCESS_DENIED, zx_object_signal(event, 0, ZX_EVENT_SIGNALED));
+    zx_info_handle_basic_t one, other;
+    OK(zx_object_get_info(event, ZX_INFO_HANDLE_BASIC, &one, sizeof one, NULL, NULL));
+    OK(zx_object_get_info(again, ZX_INFO_HANDLE_BASIC, &other, sizeof other, NULL, NULL));
+    CHECK(one.type == ZX_OBJ_TYPE_EVENT && one.koid == other.koid);
+    zx_status_t status = zx_object_wait_one(event, ZX_EVENT_SIGNALED, 0, NULL);
+    CHECK_EQ(status, kind == ZX_SYSTEM_EVENT_MEMORY_PRESSURE_NORMAL ? ZX_OK : ZX_ERR_TIMED_OUT);
+    signalled += status == ZX_OK;
+    OK(zx_handle_close(event));
+    OK(zx_handle_close(again));
+  }
+  CHECK_EQ(signalled, 1);
+
+  zx_handle_t event = ZX_HANDLE_INVALID, weak = without_rights(job, ZX_RIGHT_MANAGE_PROCESS);
+  EXPECT(ZX_ERR_BAD_HANDLE, zx_system_get_event(NOBODY, 99, &event));
+  EXPECT(ZX_ERR_WRONG_TYPE, zx_system_get_event(zx_process_self(), 99, &event));
+  EXPECT(ZX_ERR_ACCESS_DENIED, zx_system_get_event(weak, ZX_SYSTEM_EVENT_OUT_OF_MEMORY, &event));
+  EXPECT(ZX_ERR_INVALID_ARGS, zx_system_get_event(weak, 0, &event));
+  EXPECT(ZX_ERR_INVALID_ARGS, zx_system_get_event(job, ZX_SYSTEM_EVENT_IMMINENT_OUT_OF_MEMORY + 1, &event));
+  EXPECT(ZX_ERR_INVALID_ARGS, zx_system_get_event(job, ZX_SYSTEM_EVENT_OUT_OF_MEMORY, NULL));
+  CHECK_EQ(event, ZX_HANDLE_INVALID);
+  OK(zx_system_get_event(weak, ZX_SYSTEM_EVENT_MEMORY_PRESSURE_CRITICAL, &event));
+  OK(zx_handle_close(event));
+  OK(zx_handle_close(weak));
+}
+
 static int64_t linux_now(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -74,6 +118,7 @@ static void status_names(void) {
 
 int main(void) {
   machine();
+  job_and_events();
   clocks();
   randomness();
   status_names();
