@@ -1,0 +1,211 @@
+//! A pager behind mapped memory, on the simulated machine: who is asked for what, and what is seen.
+
+use std::sync::{Arc, Mutex};
+
+use zxvm_host::sim::{SimFault, SimHost};
+use zxvm_host::user::{UserRef, UserSlice};
+use zxvm_host::{PAGE_SIZE, Prot, VmoRange};
+use zxvm_types::Status;
+use zxvm_vm::{
+    AddressSpace, MapRequest, Pager, PagerOp, PagerVmoRequest, Place, RequestKind, RequestPort, StoreSet, Vmo, VmoKind,
+};
+
+/// What was sent and not taken back.
+#[derive(Debug, Default)]
+struct Sent(Mutex<Vec<(u64, RequestKind, VmoRange)>>, Mutex<u32>);
+
+impl Sent {
+    /// Takes all packets out.
+    fn take(&self) -> Vec<(RequestKind, u64, u64)> {
+        let pages = |range: VmoRange| (range.start() / PAGE_SIZE, range.end() / PAGE_SIZE);
+        let sent = self.0.lock().unwrap().drain(..).collect::<Vec<_>>();
+        sent.into_iter().map(|(_, kind, range)| (kind, pages(range).0, pages(range).1)).collect()
+    }
+}
+
+impl RequestPort for Sent {
+    fn request(&self, id: u64, kind: RequestKind, range: VmoRange) {
+        self.0.lock().unwrap().push((id, kind, range));
+    }
+
+    fn withdraw(&self, id: u64) {
+        self.0.lock().unwrap().retain(|&(other, ..)| other != id);
+    }
+
+    fn complete(&self) {
+        self.0.lock().unwrap().clear();
+        *self.1.lock().unwrap() += 1;
+    }
+
+    fn silence(&self) {
+        self.0.lock().unwrap().clear();
+    }
+}
+
+struct Machine {
+    host: Arc<SimHost>,
+    stores: Arc<StoreSet>,
+    space: Arc<AddressSpace>,
+    pager: Arc<Pager>,
+    port: Arc<Sent>,
+    vmo: Arc<Vmo>,
+    base: u64,
+}
+
+const PLAIN: VmoKind = VmoKind { resizable: false, discardable: false, immutable: false };
+
+impl Machine {
+    /// With a pager VMO of so many pages, mapped.
+    fn new(pages: u64, trap_dirty: bool) -> Self {
+        let host = Arc::new(SimHost::default());
+        let stores = StoreSet::new(host.clone());
+        let space = AddressSpace::new(host.clone(), 1 << 30, 1).unwrap();
+        let (pager, port) = (Arc::new(Pager::default()), Arc::new(Sent::default()));
+        let request =
+            PagerVmoRequest { koid: 1, size: pages * PAGE_SIZE, resizable: true, trap_dirty, port: port.clone() };
+        let vmo = space.create_pager_vmo(&stores, &pager, request).unwrap();
+        let mut machine = Self { host, stores, space, pager, port, vmo, base: 0 };
+        machine.base = machine.map();
+        machine
+    }
+
+    fn map(&self) -> u64 {
+        let place = Place { offset: 0, specific: false, overwrite: false, upper_limit: false, align: 0 };
+        let prot = Prot::READ | Prot::WRITE;
+        let (vmo, len) = (self.vmo.clone(), self.vmo.size());
+        let request =
+            MapRequest { vmo, offset: 0, len, place, can: prot, prot, ends_with_stream: false, populate: false };
+        let root = self.space.root();
+        root.map(request).unwrap().range().start()
+    }
+
+    fn at(&self, page: u64) -> u64 {
+        self.base + page * PAGE_SIZE
+    }
+
+    /// Supplies pages `[from, to)`, each filled with its number and one.
+    fn supply(&self, from: u64, to: u64) -> Result<(), Status> {
+        let aux = Vmo::create(&self.stores, 2, PLAIN, (to - from) * PAGE_SIZE, 0).unwrap();
+        for page in from..to {
+            let bytes = [page as u8 + 1; PAGE_SIZE as usize];
+            self.space.write_vmo(&aux, (page - from) * PAGE_SIZE, UserRef::from(&bytes[..])).unwrap();
+        }
+        self.space.supply_pages(&self.pager, &self.vmo, from * PAGE_SIZE, (to - from) * PAGE_SIZE, &aux, 0)
+    }
+
+    fn op(&self, op: PagerOp, from: u64, to: u64) -> Result<(), Status> {
+        self.space.pager_op_range(&self.pager, &self.vmo, op, from * PAGE_SIZE, (to - from) * PAGE_SIZE)
+    }
+
+    fn dirty(&self) -> Vec<(u64, u64, bool)> {
+        let ranges = self.space.dirty_ranges(&self.pager, &self.vmo, 0, self.vmo.size()).unwrap();
+        ranges.iter().map(|range| (range.offset / PAGE_SIZE, range.length / PAGE_SIZE, range.is_zero)).collect()
+    }
+
+    fn audit(&self) {
+        self.space.audit();
+        self.vmo.audit(&mut Default::default());
+    }
+}
+
+const READ: RequestKind = RequestKind::Read;
+const DIRTY: RequestKind = RequestKind::Dirty;
+const BEGIN: PagerOp = PagerOp::WritebackBegin { zero_only: false };
+
+#[test]
+fn a_load_asks_for_its_page_and_sees_what_was_supplied() {
+    let machine = Machine::new(8, false);
+    assert_eq!(machine.host.load(machine.at(2)), Err(SimFault::Waits));
+    assert_eq!(machine.host.load(machine.at(2)), Err(SimFault::Waits));
+    assert_eq!(machine.port.take(), [(READ, 2, 3)], "one request for one page");
+    machine.audit();
+    machine.supply(2, 4).unwrap();
+    assert_eq!(machine.host.load(machine.at(2)), Ok(3));
+    assert_eq!(machine.host.load(machine.at(3)), Ok(4));
+    assert!(machine.port.take().is_empty());
+    let mut byte = [0];
+    machine.space.read_vmo(&machine.vmo, 3 * PAGE_SIZE, UserSlice::from(&mut byte[..])).unwrap();
+    assert_eq!(byte, [4]);
+    machine.audit();
+    assert!(machine.dirty().is_empty());
+}
+
+#[test]
+fn a_store_makes_a_page_dirty_until_it_is_saved() {
+    let machine = Machine::new(8, false);
+    machine.supply(0, 8).unwrap();
+    let other = machine.map();
+    machine.host.store(machine.at(1), 70).unwrap();
+    machine.host.store(other + 2 * PAGE_SIZE, 71).unwrap();
+    assert_eq!(machine.dirty(), [(1, 2, false)]);
+    machine.audit();
+    machine.op(BEGIN, 0, 8).unwrap();
+    machine.audit();
+    machine.host.store(other + PAGE_SIZE, 72).unwrap();
+    machine.op(PagerOp::WritebackEnd, 0, 8).unwrap();
+    assert_eq!(machine.dirty(), [(1, 1, false)], "stored to meanwhile, through another mapping");
+    machine.audit();
+    assert_eq!(machine.host.load(machine.at(1)), Ok(72));
+}
+
+#[test]
+fn a_trapped_store_waits_for_consent() {
+    let machine = Machine::new(4, true);
+    assert_eq!(machine.host.store(machine.at(0), 1), Err(SimFault::Waits));
+    assert_eq!(machine.port.take(), [(READ, 0, 1)]);
+    machine.supply(0, 2).unwrap();
+    assert_eq!(machine.host.store(machine.at(0), 1), Err(SimFault::Waits));
+    assert_eq!(machine.port.take(), [(DIRTY, 0, 1)]);
+    assert!(machine.dirty().is_empty());
+    machine.op(PagerOp::Dirty, 0, 1).unwrap();
+    assert_eq!(machine.host.store(machine.at(0), 9), Ok(()));
+    assert_eq!(machine.op(PagerOp::Dirty, 1, 3), Err(Status::NOT_FOUND));
+    assert_eq!(machine.dirty(), [(0, 1, false)]);
+    machine.audit();
+}
+
+#[test]
+fn zero_pages_are_no_pages_until_they_are_touched() {
+    let machine = Machine::new(4, false);
+    machine.space.set_vmo_size(&machine.vmo, 8 * PAGE_SIZE).unwrap();
+    assert_eq!(machine.dirty(), [(4, 4, true)]);
+    let other = machine.map();
+    assert_eq!(machine.host.load(other + 5 * PAGE_SIZE), Ok(0));
+    assert_eq!(machine.dirty(), [(4, 4, true)]);
+    machine.audit();
+    machine.host.store(other + 5 * PAGE_SIZE, 1).unwrap();
+    machine.host.store(other + 6 * PAGE_SIZE, 1).unwrap();
+    assert_eq!(machine.dirty(), [(4, 1, true), (5, 2, false), (7, 1, true)]);
+    assert_eq!(machine.host.load(other + 7 * PAGE_SIZE), Ok(0));
+    machine.op(BEGIN, 0, 8).unwrap();
+    machine.op(PagerOp::WritebackEnd, 0, 8).unwrap();
+    assert!(machine.dirty().is_empty());
+    assert_eq!(machine.host.load(other + 7 * PAGE_SIZE), Err(SimFault::Waits), "it is absent now");
+    machine.audit();
+}
+
+#[test]
+fn what_is_detached_loses_what_is_clean() {
+    let machine = Machine::new(4, false);
+    machine.supply(0, 2).unwrap();
+    machine.host.store(machine.at(1), 1).unwrap();
+    assert_eq!(machine.host.load(machine.at(3)), Err(SimFault::Waits));
+    machine.space.detach_vmo(&machine.pager, &machine.vmo).unwrap();
+    assert!(machine.port.take().is_empty());
+    assert_eq!(*machine.port.1.lock().unwrap(), 1);
+    let bad_state = SimFault::Refused(Status::BAD_STATE.into_raw());
+    assert_eq!(machine.host.load(machine.at(0)), Err(bad_state));
+    assert_eq!(machine.host.load(machine.at(1)), Ok(1));
+    assert_eq!(machine.supply(0, 1), Err(Status::BAD_STATE));
+    machine.audit();
+}
+
+#[test]
+fn a_mapping_that_goes_takes_its_request_back() {
+    let machine = Machine::new(4, false);
+    let other = machine.map();
+    assert_eq!(machine.host.load(other), Err(SimFault::Waits));
+    machine.space.root().unmap(other, 4 * PAGE_SIZE, true).unwrap();
+    assert!(machine.port.take().is_empty());
+    machine.audit();
+}
