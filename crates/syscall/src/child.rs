@@ -40,9 +40,9 @@ impl Kernel {
         let (kind, may) = match options & KINDS {
             ZX_VMO_CHILD_SLICE => (ChildKind::Slice, 0),
             ZX_VMO_CHILD_REFERENCE => (ChildKind::Reference, ZX_VMO_CHILD_RESIZABLE),
-            ZX_VMO_CHILD_SNAPSHOT | ZX_VMO_CHILD_SNAPSHOT_AT_LEAST_ON_WRITE | ZX_VMO_CHILD_SNAPSHOT_MODIFIED => {
-                (ChildKind::Snapshot, ZX_VMO_CHILD_RESIZABLE)
-            }
+            ZX_VMO_CHILD_SNAPSHOT => (ChildKind::Snapshot, ZX_VMO_CHILD_RESIZABLE),
+            ZX_VMO_CHILD_SNAPSHOT_AT_LEAST_ON_WRITE => (ChildKind::AtLeastOnWrite, ZX_VMO_CHILD_RESIZABLE),
+            ZX_VMO_CHILD_SNAPSHOT_MODIFIED => (ChildKind::Modified, ZX_VMO_CHILD_RESIZABLE),
             _ => return Err(Status::INVALID_ARGS),
         };
         if options & !(KINDS | may) != 0 || kind == ChildKind::Reference && (offset, size) != (0, 0) {
@@ -68,7 +68,7 @@ impl Kernel {
         }
         if read_only {
             rights &= !ZX_RIGHT_WRITE;
-        } else if kind == ChildKind::Snapshot {
+        } else if options & SNAPSHOTS != 0 {
             rights = rights & !ZX_RIGHT_EXECUTE | ZX_RIGHT_WRITE;
         }
         self.give(Object::Vmo(VmoObject::new(child)), rights, out).map(drop)

@@ -7,7 +7,8 @@ use zxvm_host::user::{UserRef, UserSlice};
 use zxvm_host::{PAGE_SIZE, Prot, VmoRange};
 use zxvm_types::Status;
 use zxvm_vm::{
-    AddressSpace, MapRequest, Pager, PagerOp, PagerVmoRequest, Place, RequestKind, RequestPort, StoreSet, Vmo, VmoKind,
+    AddressSpace, ChildKind, ChildRequest, MapRequest, Pager, PagerOp, PagerVmoRequest, Place, RequestKind,
+    RequestPort, StoreSet, Vmo, VmoKind,
 };
 
 /// What was sent and not taken back.
@@ -70,13 +71,33 @@ impl Machine {
     }
 
     fn map(&self) -> u64 {
+        self.map_of(&self.vmo)
+    }
+
+    fn map_of(&self, vmo: &Arc<Vmo>) -> u64 {
         let place = Place { offset: 0, specific: false, overwrite: false, upper_limit: false, align: 0 };
         let prot = Prot::READ | Prot::WRITE;
-        let (vmo, len) = (self.vmo.clone(), self.vmo.size());
+        let (vmo, len) = (vmo.clone(), vmo.size());
         let request =
             MapRequest { vmo, offset: 0, len, place, can: prot, prot, ends_with_stream: false, populate: false };
         let root = self.space.root();
         root.map(request).unwrap().range().start()
+    }
+
+    fn child(&self, of: &Arc<Vmo>, kind: ChildKind, pages: u64) -> Result<Arc<Vmo>, Status> {
+        let size = pages * PAGE_SIZE;
+        let request = ChildRequest { kind, offset: 0, size, resizable: true, immutable: false, koid: 9, named: false };
+        self.space.create_child(of, request)
+    }
+
+    fn read(&self, vmo: &Vmo, page: u64) -> u8 {
+        let mut byte = [0];
+        self.space.read_vmo(vmo, page * PAGE_SIZE, UserSlice::from(&mut byte[..])).unwrap();
+        byte[0]
+    }
+
+    fn write(&self, vmo: &Vmo, page: u64, byte: u8) {
+        self.space.write_vmo(vmo, page * PAGE_SIZE, UserRef::from(&[byte][..])).unwrap();
     }
 
     fn at(&self, page: u64) -> u64 {
@@ -208,4 +229,102 @@ fn a_mapping_that_goes_takes_its_request_back() {
     machine.space.root().unmap(other, 4 * PAGE_SIZE, true).unwrap();
     assert!(machine.port.take().is_empty());
     machine.audit();
+}
+
+#[test]
+fn a_clone_shows_the_root_until_it_is_written_to() {
+    let machine = Machine::new(4, false);
+    let clone = machine.child(&machine.vmo, ChildKind::AtLeastOnWrite, 6).unwrap();
+    let base = machine.map_of(&clone);
+    let at = |page: u64| base + page * PAGE_SIZE;
+    machine.audit();
+    assert_eq!(machine.host.load(at(1)), Err(SimFault::Waits));
+    assert_eq!(machine.port.take(), [(READ, 1, 2)]);
+    machine.supply(0, 3).unwrap();
+    assert_eq!(machine.host.load(at(1)), Ok(2));
+    machine.audit();
+    machine.host.store(machine.at(1), 50).unwrap();
+    assert_eq!(machine.host.load(at(1)), Ok(50), "what is not its own shows what is written below");
+    machine.host.store(at(1), 60).unwrap();
+    machine.audit();
+    machine.host.store(machine.at(1), 51).unwrap();
+    assert_eq!((machine.host.load(at(1)), machine.read(&clone, 1)), (Ok(60), 60));
+    assert_eq!((machine.read(&machine.vmo, 1), machine.dirty()), (51, vec![(1, 1, false)]));
+    machine.write(&clone, 2, 61);
+    machine.host.store(at(5), 62).unwrap();
+    assert_eq!(machine.host.load(at(4)), Ok(0), "past the root it is zero");
+    assert_eq!([machine.read(&clone, 2), machine.read(&clone, 5), machine.read(&machine.vmo, 2)], [61, 62, 3]);
+    assert!(machine.port.take().is_empty());
+    machine.space.set_vmo_size(&machine.vmo, 0).unwrap();
+    assert_eq!([machine.host.load(at(0)), machine.host.load(at(3))], [Ok(0), Ok(0)], "zeros, and no request");
+    assert_eq!(machine.read(&clone, 1), 60);
+    machine.audit();
+    machine.space.set_vmo_size(&machine.vmo, 4 * PAGE_SIZE).unwrap();
+    machine.write(&machine.vmo, 3, 1);
+    assert_eq!(machine.read(&clone, 3), 0, "what is grown again does not come back");
+    machine.audit();
+}
+
+#[test]
+fn a_clone_of_a_clone_lies_over_it() {
+    let machine = Machine::new(4, true);
+    machine.supply(0, 4).unwrap();
+    let low = machine.child(&machine.vmo, ChildKind::AtLeastOnWrite, 4).unwrap();
+    let high = machine.child(&low, ChildKind::AtLeastOnWrite, 4).unwrap();
+    let (low_at, high_at) = (machine.map_of(&low), machine.map_of(&high));
+    assert_eq!(machine.host.load(high_at), Ok(1));
+    machine.host.store(low_at, 70).unwrap();
+    assert_eq!((machine.host.load(high_at), machine.read(&high, 0)), (Ok(70), 70));
+    machine.audit();
+    machine.host.store(low_at, 71).unwrap();
+    assert_eq!(machine.host.load(high_at), Ok(71));
+    machine.host.store(high_at, 80).unwrap();
+    machine.host.store(low_at, 72).unwrap();
+    assert_eq!((machine.host.load(high_at), machine.host.load(low_at)), (Ok(80), Ok(72)));
+    machine.write(&low, 1, 73);
+    assert_eq!(machine.host.load(high_at + PAGE_SIZE), Ok(73));
+    machine.audit();
+    assert_eq!(machine.child(&low, ChildKind::Modified, 4).err(), Some(Status::NOT_SUPPORTED));
+    assert_eq!(machine.child(&machine.vmo, ChildKind::Snapshot, 4).err(), Some(Status::NOT_SUPPORTED));
+    machine.space.root().unmap(low_at, 4 * PAGE_SIZE, true).unwrap();
+    drop(low);
+    assert_eq!((machine.host.load(high_at + PAGE_SIZE), machine.read(&high, 1)), (Ok(73), 73));
+    machine.audit();
+    assert!(machine.port.take().is_empty());
+}
+
+#[test]
+fn what_was_modified_in_a_clone_is_frozen_and_the_rest_is_not() {
+    let machine = Machine::new(4, false);
+    machine.supply(0, 4).unwrap();
+    let clone = machine.child(&machine.vmo, ChildKind::Modified, 4).unwrap();
+    let base = machine.map_of(&clone);
+    machine.host.store(base, 70).unwrap();
+    let frozen = machine.child(&clone, ChildKind::Modified, 4).unwrap();
+    machine.audit();
+    machine.host.store(base, 71).unwrap();
+    machine.write(&machine.vmo, 1, 90);
+    assert_eq!([machine.read(&frozen, 0), machine.read(&frozen, 1), machine.read(&clone, 1)], [70, 90, 90]);
+    machine.write(&frozen, 1, 91);
+    machine.write(&machine.vmo, 1, 92);
+    assert_eq!([machine.read(&frozen, 1), machine.read(&clone, 1), machine.read(&clone, 0)], [91, 92, 71]);
+    let third = machine.child(&frozen, ChildKind::AtLeastOnWrite, 4).unwrap();
+    machine.write(&frozen, 1, 93);
+    assert_eq!(machine.read(&third, 1), 91);
+    machine.audit();
+    drop(clone);
+    machine.audit();
+}
+
+#[test]
+fn the_last_one_over_a_root_says_that_it_is_over() {
+    let machine = Machine::new(4, false);
+    let clone = machine.child(&machine.vmo, ChildKind::AtLeastOnWrite, 4).unwrap();
+    let Machine { host, space, port, vmo, base, .. } = machine;
+    space.root().unmap(base, 4 * PAGE_SIZE, true).unwrap();
+    drop(vmo);
+    assert_eq!(*port.1.lock().unwrap(), 0);
+    drop(clone);
+    assert_eq!(*port.1.lock().unwrap(), 1);
+    assert_eq!(host.memory_pages(), 0);
 }

@@ -194,7 +194,8 @@ impl AddressSpace {
         cell: &Cell,
         keep: Keep,
     ) -> Result<u64, Status> {
-        let (run, window, at) = other_place(family, state, content, cell.range)?;
+        let (run, window, at) =
+            state.other_place(&family.stores, content, cell.range, state.contents[content as usize].size)?;
         let cell = cell.part(run);
         match keep {
             Keep::All => copy(family, state, &cell, &window, at)?,
@@ -224,7 +225,7 @@ impl AddressSpace {
         others: &[(u32, VmoRange)],
     ) -> Result<u64, Status> {
         let &(first, range) = others.first().expect("it is shared");
-        let (run, window, at) = other_place(family, state, first, range)?;
+        let (run, window, at) = state.other_place(&family.stores, first, range, state.contents[first as usize].size)?;
         let cell = cell.part(VmoRange::from_bounds(cell.range.start(), cell.range.start() + run.len()));
         copy(family, state, &cell, &window, at)?;
         // Those whom somebody sees are moved alone: it takes no guard to show them what is theirs alone.
@@ -247,7 +248,7 @@ impl AddressSpace {
     }
 
     /// Shows `run` of the content at its new place, in every mapping that shows it. The books say still what was before.
-    fn show_moved(
+    pub(super) fn show_moved(
         &self,
         layout: &Layout,
         state: &FamilyState,
@@ -283,7 +284,10 @@ impl AddressSpace {
                 let into = part.range.start() - run.start() + (addrs.start() - part.addrs.start());
                 let view = View::Store { store: window.store(), at: window.offset(at + into), prot };
                 match self.host.map(addrs, view) {
-                    Ok(()) => shown = true,
+                    Ok(()) => {
+                        self.wake_parked(addrs);
+                        shown = true;
+                    }
                     Err(error) if !shown => {
                         undo(&parts[index..]);
                         return Err(status(error));
@@ -328,6 +332,9 @@ impl AddressSpace {
         }
         if content.paged().is_some() {
             return self.access_paged(&layout, vmo, content, range, waiting).map(Resolved::Answered);
+        }
+        if let Some(answer) = self.access_over(&layout, vmo, content, range, waiting)? {
+            return Ok(Resolved::Answered(answer));
         }
         match waiting.reason {
             Wait::Guarded => {
@@ -415,19 +422,6 @@ impl AddressSpace {
         let addrs = parts.iter().find(|part| part.addrs.contains(page)).map_or(page, |part| part.addrs);
         self.host.unguard(addrs).is_ok()
     }
-}
-
-/// A place of its own for the pages at the start of `range` of a content.
-fn other_place(
-    family: &Family,
-    state: &mut FamilyState,
-    content: u32,
-    range: VmoRange,
-) -> Result<(VmoRange, Arc<Window>, u64), Status> {
-    let FamilyState { contents, frames, .. } = state;
-    let content = &mut contents[content as usize];
-    let capacity = content.capacity(content.size);
-    content.extents.other_place(range, capacity, frames, |len| family.stores.window(len)).map_err(status)
 }
 
 /// Copies what is in the pages of the cell to a place that nobody uses.

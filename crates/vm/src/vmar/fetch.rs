@@ -4,12 +4,12 @@
 //! 2. What is stored to is `Dirty` before it is: pages that are not are guarded, and calls change the state first.
 //! 3. Pages are guarded before they are there.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use zxvm_host::{AddrRange, Answer, PAGE_SIZE, VmoRange, Wait, Waiting, addr};
 use zxvm_types::Status;
 
-use super::cow::Part;
+use super::cow::{Keep, Part};
 use super::ops::{pages_around, whole_pages};
 use super::{AddressSpace, Layout};
 use crate::error::status;
@@ -20,6 +20,9 @@ use crate::vmo::source::{ROOT, Source};
 
 /// The most a write asks for at once.
 pub const WRITE_MAX: u64 = 16 * PAGE_SIZE;
+
+/// Bytes dealt with under one hold of the locks.
+const FETCH_STEP: u64 = 1 << 20;
 
 /// Pages let go together when a store comes to one of a dirty run.
 const LET_GO: u64 = 64 * PAGE_SIZE;
@@ -35,6 +38,32 @@ pub enum Want {
     Committed,
     /// To be stored to.
     Stored,
+}
+
+impl Want {
+    /// What of it concerns the root below a content that lies over it.
+    fn below(self) -> Self {
+        match self {
+            Self::PresentIfCan => self,
+            Self::Present | Self::Committed | Self::Stored => Self::Present,
+        }
+    }
+
+    /// Whether the pages must be the content's own.
+    fn is_own(self) -> bool {
+        match self {
+            Self::Present | Self::PresentIfCan => false,
+            Self::Committed | Self::Stored => true,
+        }
+    }
+}
+
+/// What became of a step.
+enum Step {
+    /// It is done up to this byte.
+    DoneTo(u64),
+    /// The pager was asked.
+    Wait,
 }
 
 /// What is to be done for the pages at the start of a range.
@@ -81,18 +110,6 @@ impl Source {
         }
     }
 
-    /// The pages at the start of `range` of which that is true.
-    pub fn storable(&self, range: VmoRange) -> VmoRange {
-        let mut at = range.start();
-        while at < range.end() {
-            match self.next(VmoRange::from_bounds(at, range.end()), Want::Stored) {
-                Next::Ready(run) => at = run.end(),
-                Next::Ask(..) => break,
-            }
-        }
-        VmoRange::from_bounds(range.start(), at)
-    }
-
     /// The pages at the start of `range` that are there and not dirty, at most `len` bytes.
     fn not_dirty(&self, range: VmoRange, len: u64) -> VmoRange {
         let range = VmoRange::from_bounds(range.start(), range.end().min(range.start().saturating_add(len)));
@@ -103,8 +120,8 @@ impl Source {
 }
 
 impl AddressSpace {
-    /// Makes the pages of `range` of a root what is wanted, shortened by whatever shrinks it meanwhile. Blocks until the
-    /// pager has provided.
+    /// Makes the pages of `range` of a content in a pager's tree what is wanted, shortened by whatever shrinks it meanwhile.
+    /// Blocks until the pager has provided.
     ///
     /// # Errors
     /// What the pager gives; `BAD_STATE`: it does not provide any more; `NO_MEMORY`, `NO_RESOURCES`.
@@ -119,20 +136,13 @@ impl AddressSpace {
                 if at >= end {
                     return Ok(());
                 }
-                let source = content.paged_mut().expect("a root");
-                match source.next(VmoRange::from_bounds(at, end), want) {
-                    Next::Ready(run) => {
-                        self.ready(&layout, vmo, content, run, want)?;
-                        at = run.end();
+                let rest = VmoRange::from_bounds(at, end.min(at.saturating_add(FETCH_STEP)));
+                match self.fetch_step(&layout, vmo, content, rest, (end, want), &sleeper)? {
+                    Step::DoneTo(next) => {
+                        at = next;
                         continue;
                     }
-                    Next::Ask(kind, run) => match source.ask(kind, run, Who::Call(sleeper.clone())) {
-                        Err(_) if want == Want::PresentIfCan => {
-                            at = run.end();
-                            continue;
-                        }
-                        asked => asked?,
-                    },
+                    Step::Wait => {}
                 }
             }
             match sleeper.wait() {
@@ -142,11 +152,68 @@ impl AddressSpace {
         }
     }
 
+    /// Does what can be done for the pages at the start of `rest`, or asks for them, up to `end`.
+    fn fetch_step(
+        &self,
+        layout: &Layout,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        rest: VmoRange,
+        (end, want): (u64, Want),
+        sleeper: &Arc<Sleeper>,
+    ) -> Result<Step, Status> {
+        let number = content.number();
+        let layer = content.family().first_layer(number, VmoRange::from_bounds(rest.start(), end));
+        let run = layer.range.intersect(rest).expect("it starts there");
+        let done = Ok(Step::DoneTo(run.end()));
+        let of = match layer.of {
+            Some(of) if number != ROOT && of == number => None,
+            of => of,
+        };
+        let Some(of) = of else {
+            // It has pages of its own there, or zeros.
+            match want {
+                Want::Present | Want::PresentIfCan => {}
+                Want::Committed => self.commit_locked(layout, vmo, content, run)?,
+                Want::Stored => vmo.ensure_extents(content, run)?,
+            }
+            return done;
+        };
+        if of == ROOT {
+            let root_want = if number == ROOT { want } else { want.below() };
+            let source = content.family_mut().source.as_deref_mut().expect("there is a root");
+            match source.next(layer.below(), root_want) {
+                Next::Ask(kind, asked) => match source.ask(kind, asked, Who::Call(sleeper.clone())) {
+                    Err(_) if want == Want::PresentIfCan => {
+                        return Ok(Step::DoneTo(rest.start() + asked.len()));
+                    }
+                    Err(status) => return Err(status),
+                    Ok(()) => return Ok(Step::Wait),
+                },
+                Next::Ready(ready) => {
+                    let run = VmoRange::from_bounds(run.start(), run.end().min(run.start() + ready.len()));
+                    if number == ROOT {
+                        self.ready(layout, vmo, content, run, want)?;
+                    } else if want.is_own() {
+                        self.fork(layout, vmo, content, run, Keep::All)?;
+                        return Ok(Step::DoneTo(if want == Want::Stored { run.end() } else { run.start() }));
+                    }
+                    return Ok(Step::DoneTo(run.end()));
+                }
+            }
+        }
+        if want.is_own() {
+            self.fork(layout, vmo, content, run, Keep::All)?;
+        }
+        // What is its own now may have to be committed still.
+        if want == Want::Committed { Ok(Step::DoneTo(run.start())) } else { done }
+    }
+
     /// Waits until the page of a root at the start of `range` is there, for a read that goes on with it: it asks for all
     /// of `range`, and stays a waiter until `sleeper` leaves.
     pub(super) fn wait_to_read(&self, vmo: &Vmo, range: VmoRange, sleeper: &Arc<Sleeper>) -> Result<(), Status> {
         {
-            let content = &mut vmo.lock();
+            let content = &mut vmo.family().lock(ROOT);
             let end = range.end().min(content.size);
             if range.start() >= end {
                 return Ok(());
@@ -195,12 +262,46 @@ impl AddressSpace {
         Ok(())
     }
 
+    /// Makes `[start, end)` of a content that lies over others zero. For a part of a page that it shows of a root the pager may
+    /// have to be asked.
+    ///
+    /// # Errors
+    /// As [`AddressSpace::zero_paged`].
+    pub(super) fn zero_over(&self, vmo: &Vmo, start: u64, end: u64) -> Result<(), Status> {
+        let (first, last) = (addr::round_up(start).expect("inside the VMO"), addr::round_down(end));
+        let mut edges = Vec::new();
+        if start < first.min(end) {
+            edges.push(pages_around(start, first.min(end)));
+        }
+        if first <= last && last < end {
+            edges.push(pages_around(last, end));
+        }
+        loop {
+            for &page in &edges {
+                self.fetch(vmo, page, Want::Stored)?;
+            }
+            let layout = self.layout.read();
+            let content = &mut vmo.lock();
+            content.check_inside(pages_around(start, end))?;
+            let number = content.number();
+            let is_own = |page: &VmoRange| content.family().first_layer(number, *page).of == Some(number);
+            if !edges.iter().all(is_own) {
+                continue;
+            }
+            for whole in whole_pages(start, end) {
+                self.fork(&layout, vmo, content, whole, Keep::Nothing)?;
+                vmo.ensure_extents(content, whole)?;
+            }
+            return self.zero_locked(&layout, vmo, content, start, end);
+        }
+    }
+
     /// Makes a part of one page of a root zero.
     pub(super) fn zero_part(&self, vmo: &Vmo, start: u64, end: u64) -> Result<(), Status> {
         let page = pages_around(start, end);
         loop {
             {
-                let _layout = self.layout.read();
+                let layout = self.layout.read();
                 let content = &mut vmo.lock();
                 content.check_inside(page)?;
                 let source = content.paged_mut().expect("a root");
@@ -210,7 +311,7 @@ impl AddressSpace {
                 }
                 if source.is_storable(page.start()) {
                     source.modified = true;
-                    self.make_dirty(vmo, content, page)?;
+                    self.make_dirty(&layout, vmo, content, page)?;
                     return vmo.zero_edge(content, start, end).map(drop);
                 }
             }
@@ -230,7 +331,7 @@ impl AddressSpace {
         let state = content.paged().expect("a root").states.at(run.start());
         match (want, state) {
             (Want::Present | Want::PresentIfCan, _) => Ok(()),
-            (Want::Stored, _) | (Want::Committed, PageState::DirtyZero) => self.make_dirty(vmo, content, run),
+            (Want::Stored, _) | (Want::Committed, PageState::DirtyZero) => self.make_dirty(layout, vmo, content, run),
             (Want::Committed, PageState::CleanZero) => {
                 self.commit_zero(layout, vmo, content, run)?;
                 content.paged_mut().expect("a root").set(run, PageState::Clean);
@@ -246,10 +347,16 @@ impl AddressSpace {
     ///
     /// # Errors
     /// `NO_MEMORY`, `NO_RESOURCES`: none has become dirty.
-    pub(super) fn make_dirty(&self, vmo: &Vmo, content: &mut Locked<'_>, range: VmoRange) -> Result<(), Status> {
+    pub(super) fn make_dirty(
+        &self,
+        layout: &Layout,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        range: VmoRange,
+    ) -> Result<(), Status> {
         let zero = content.paged().expect("a root").states.runs_where(range, PageState::is_zero);
         for run in zero {
-            self.commit_pages(vmo, content, run)?;
+            self.commit_zero(layout, vmo, content, run)?;
         }
         content.paged_mut().expect("a root").set(range, PageState::Dirty);
         Ok(())
@@ -257,28 +364,25 @@ impl AddressSpace {
 
     /// Zero pages of a root become committed, guarded wherever they may be stored through.
     fn commit_zero(&self, layout: &Layout, vmo: &Vmo, content: &mut Locked<'_>, range: VmoRange) -> Result<(), Status> {
-        vmo.ensure_extents(content, range)?;
-        self.guard_shown(layout, content.family(), range)?;
-        self.commit_pages(vmo, content, range)
-    }
-
-    fn commit_pages(&self, vmo: &Vmo, content: &mut Locked<'_>, range: VmoRange) -> Result<(), Status> {
-        vmo.ensure_extents(content, range)?;
-        content.extents.places(range).try_for_each(|place| {
+        let family = content.family_mut();
+        let root = family.contents[ROOT as usize].whole();
+        family.ensure(&vmo.family().stores, ROOT, range, root)?;
+        self.guard_shown(layout, family, range)?;
+        family.contents[ROOT as usize].extents.places(range).try_for_each(|place| {
             let part = place.window.part(place.at, place.range.len());
             self.host.commit(place.window.store(), part, None).map_err(status)
         })
     }
 
-    /// Stores to `range` of a root wait from now on, in every mapping.
+    /// Stores to `range` of a root wait from now on, in every mapping of it or of what lies over it.
     pub(super) fn guard_shown(&self, layout: &Layout, family: &FamilyState, range: VmoRange) -> Result<(), Status> {
-        for part in layout.parts(self.root, family, ROOT, range).iter().filter(|part| part.storable) {
+        for part in layout.parts_seen(self, family, ROOT, range).iter().filter(|part| part.storable) {
             self.host.guard(part.addrs).map_err(status)?;
         }
         Ok(())
     }
 
-    /// Stores to `range` of a root go on from now on, in every mapping.
+    /// Stores to `range` of a root go on from now on, in every mapping of it.
     pub(super) fn unguard_shown(&self, layout: &Layout, family: &FamilyState, range: VmoRange) {
         for part in layout.parts(self.root, family, ROOT, range).iter().filter(|part| part.storable) {
             // If it is refused, who stores there asks for it again.
@@ -289,7 +393,7 @@ impl AddressSpace {
     /// Accesses whose wait is over go on, or fail.
     pub(super) fn wake(&self, woken: Woken) {
         for (waiting, news) in woken {
-            self.parked.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&waiting.page);
+            self.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(&waiting.page);
             match news {
                 Ok(()) => self.host.wake(AddrRange::from_bounds(waiting.page, waiting.page + PAGE_SIZE)),
                 Err(status) => self.host.fail(waiting.thread, waiting.page, status.into_raw()),
@@ -300,7 +404,7 @@ impl AddressSpace {
     /// Something else is shown in `range` now: the host does not wake those who wait there.
     pub(super) fn wake_parked(&self, range: AddrRange) {
         let woken: Vec<u64> = {
-            let mut parked = self.parked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
             let woken = parked.range(range.start()..range.end()).copied().collect();
             for page in &woken {
                 parked.remove(page);
@@ -330,28 +434,45 @@ impl AddressSpace {
             Next::Ask(kind, run) => {
                 let run = VmoRange::from_bounds(run.start(), run.start() + PAGE_SIZE);
                 match source.ask(kind, run, Who::Access(waiting)) {
-                    Ok(()) => {
-                        self.parked.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(waiting.page);
-                        Ok(Answer::Later)
-                    }
+                    Ok(()) => Ok(self.park(waiting)),
                     Err(status) => Ok(Answer::Fail(status.into_raw())),
                 }
             }
             Next::Ready(_) if stores => {
                 source.modified = true;
                 if source.states.at(range.start()) != PageState::Dirty {
-                    self.make_dirty(vmo, content, range)?;
+                    self.make_dirty(layout, vmo, content, range)?;
                 }
                 Ok(self.let_dirty_go(layout, content.family(), vmo, range, waiting))
             }
             Next::Ready(_) => {
-                if source.states.at(range.start()).is_zero() {
-                    self.commit_zero(layout, vmo, content, range)?;
-                    content.paged_mut().expect("a root").loaded.insert(range.start());
-                }
+                self.load_zero(layout, vmo, content, range.start())?;
                 Ok(Answer::Again)
             }
         }
+    }
+
+    /// The access waits for a pager from here on.
+    pub(super) fn park(&self, waiting: Waiting) -> Answer {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(waiting.page);
+        Answer::Later
+    }
+
+    /// A page of a root is about to be loaded from: if it is zero it gets a page.
+    pub(super) fn load_zero(
+        &self,
+        layout: &Layout,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        page: u64,
+    ) -> Result<(), Status> {
+        let is_zero = |family: &FamilyState| family.paged(ROOT).expect("a root").states.at(page).is_zero();
+        if is_zero(content.family()) {
+            self.commit_zero(layout, vmo, content, VmoRange::from_bounds(page, page + PAGE_SIZE))?;
+            let source = content.family_mut().source.as_deref_mut().expect("there is a root");
+            source.loaded.insert(page);
+        }
+        Ok(())
     }
 
     /// Stores to a dirty page, and to its neighbours that are dirty, go on in the mapping where one of them waits.

@@ -19,6 +19,7 @@ mod cow;
 mod destroy;
 mod discard;
 mod fetch;
+mod fork;
 mod map;
 mod mapping;
 mod maps;

@@ -131,7 +131,7 @@ impl Vmar {
             VmarOp::Commit => {
                 piece.in_range()?;
                 vmo.check_plausible(range)?;
-                if vmo.lock().is_paged() {
+                if vmo.is_pager_backed() {
                     self.space.commit_content(vmo, vmo.in_content(range))?;
                     return self.map_range(piece);
                 }

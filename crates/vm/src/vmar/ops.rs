@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use zxvm_host::user::{UserRef, UserSlice};
-use zxvm_host::{Access, Thread, VmoRange, Wait, Waiting, addr};
+use zxvm_host::{Access, PAGE_SIZE, Thread, VmoRange, Wait, Waiting, addr};
 use zxvm_types::Status;
 
 use super::cow::Resolved;
@@ -64,7 +64,7 @@ impl AddressSpace {
             }
         };
         if let Some(sleeper) = sleeper
-            && let Some(source) = vmo.lock().paged_mut()
+            && let Some(source) = &mut vmo.lock().family_mut().source
         {
             source.requests.leave_call(&*source.port, &sleeper);
         }
@@ -134,9 +134,7 @@ impl AddressSpace {
             let start = check(&content)?;
             let whole = pages_around(start, start + from.len() as u64);
             // Before the buffer is looked at: what it takes to store comes first.
-            if let Some(source) = content.paged()
-                && !source.is_storable(whole.start())
-            {
+            if !is_storable(&content, whole.start()) {
                 return Ok(Write::Wanted(VmoRange::from_bounds(
                     whole.start(),
                     whole.end().min(whole.start() + WRITE_MAX),
@@ -158,15 +156,19 @@ impl AddressSpace {
         let content = &mut vmo.lock();
         let start = check(content)?;
         let mut range = pages_around(start, start + got as u64);
-        if let Some(source) = content.paged() {
+        if content.is_in_pager_tree() {
             // The page may have gone, or have been saved, meanwhile.
-            let ready = source.storable(range);
-            if ready.is_empty() {
+            if !is_storable(content, range.start()) {
                 return Ok(Write::Wanted(range));
             }
-            range = ready;
-            got = got.min((ready.end() - start) as usize);
-            self.make_dirty(vmo, content, range)?;
+            let first = range.start() + PAGE_SIZE;
+            if range.end() > first && !is_storable(content, first) {
+                range = VmoRange::from_bounds(range.start(), first);
+                got = got.min((first - start) as usize);
+            }
+        }
+        if content.is_paged() {
+            self.make_dirty(&layout, vmo, content, range)?;
             content.paged_mut().expect("a root").modified = true;
         }
         self.make_own(&layout, vmo.family(), content.family_mut(), vmo.content(), range)?;
@@ -200,12 +202,12 @@ impl AddressSpace {
             VmoOp::Cache => vmo.check_range(&vmo.lock(), offset, len).map(drop),
             VmoOp::Prefetch => {
                 let range = vmo.widen(offset, len)?;
-                if len == 0 || !vmo.lock().is_paged() { Ok(()) } else { self.fetch(vmo, range, Want::Present) }
+                if len == 0 || !vmo.is_pager_backed() { Ok(()) } else { self.fetch(vmo, range, Want::Present) }
             }
             VmoOp::DontNeed | VmoOp::AlwaysNeed if !vmo.is_pager_backed() => Ok(()),
             VmoOp::DontNeed | VmoOp::AlwaysNeed => {
                 let range = vmo.check_range(&vmo.lock(), offset, len).and_then(|_| vmo.widen(offset, len))?;
-                if op == VmoOp::DontNeed || len == 0 || !vmo.lock().is_paged() {
+                if op == VmoOp::DontNeed || len == 0 {
                     return Ok(());
                 }
                 self.fetch(vmo, range, Want::PresentIfCan)
@@ -216,7 +218,7 @@ impl AddressSpace {
     /// Commits the pages of `range` of the VMO's content and makes them its own, shortened by whatever shrinks it meanwhile.
     pub(super) fn commit_content(&self, vmo: &Vmo, range: VmoRange) -> Result<(), Status> {
         vmo.check_plausible(range)?;
-        if vmo.lock().is_paged() {
+        if vmo.is_pager_backed() {
             return self.fetch(vmo, range, Want::Committed);
         }
         let mut rest = range;
@@ -275,14 +277,20 @@ impl AddressSpace {
             if !content.careful {
                 return vmo.zero_own(content, start, start + len, &whole_pages(start, start + len));
             }
-            if content.is_paged() {
-                return self.zero_paged(vmo, start, start + len);
-            }
+        }
+        if vmo.is_pager_backed() {
+            return self.zero_in_tree(vmo, vmo.base() + offset, vmo.base() + offset + len);
         }
         let layout = self.layout.read();
         let content = &mut vmo.lock();
         let start = vmo.check_range(content, offset, len)?;
         self.zero_locked(&layout, vmo, content, start, start + len)
+    }
+
+    /// Makes `[start, end)` of a content in a pager's tree zero.
+    pub(super) fn zero_in_tree(&self, vmo: &Vmo, start: u64, end: u64) -> Result<(), Status> {
+        let is_root = vmo.lock().is_paged();
+        if is_root { self.zero_paged(vmo, start, end) } else { self.zero_over(vmo, start, end) }
     }
 
     /// Makes `[start, end)` of the VMO's content, which is inside, zero.
@@ -309,6 +317,20 @@ impl AddressSpace {
             self.drop_shared(layout, vmo.family(), content.family_mut(), vmo.content(), whole)?;
         }
         vmo.zero_own(content, start, end, &own)
+    }
+}
+
+const _: () = assert!(BOUNCE as u64 == 2 * PAGE_SIZE, "what is written at once is two pages at most");
+
+/// Whether nobody has to be asked, and nothing to be forked, before this page of a content is stored to.
+fn is_storable(content: &Locked<'_>, page: u64) -> bool {
+    let family = content.family();
+    match family.paged(content.number()) {
+        Some(source) => source.is_storable(page),
+        None => {
+            let page = VmoRange::from_bounds(page, page + PAGE_SIZE);
+            family.source.is_none() || family.first_layer(content.number(), page).of == Some(content.number())
+        }
     }
 }
 

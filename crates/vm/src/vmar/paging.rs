@@ -6,7 +6,7 @@
 use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use zxvm_host::{Access, PAGE_SIZE, VmoRange, addr};
+use zxvm_host::{Access, PAGE_SIZE, Prot, VmoRange, addr};
 use zxvm_types::Status;
 
 use super::{AddressSpace, Layout};
@@ -210,17 +210,27 @@ impl AddressSpace {
         }
         let source = content.paged().expect("a root");
         let there = source.states.runs_where(range, PageState::has_page);
-        for part in layout.parts(self.root, content.family(), ROOT, range) {
-            let waited = |page: u64| part.addrs.start() <= page && page < part.addrs.end();
-            if !woken.iter().any(|(waiting, _)| waited(waiting.page)) {
-                continue;
-            }
-            let readable = layout.prots(self.root, &part).into_iter();
-            for (addrs, _) in readable.filter(|(_, prot)| prot.contains(zxvm_host::Prot::READ)) {
-                for run in there.iter().filter_map(|run| run.intersect(part.range)) {
-                    if let Some(addrs) = part.addrs_of(run).intersect(addrs) {
-                        // Without an entry the access makes it.
-                        let _ = self.host.populate(addrs, Access::Read);
+        let family = content.family();
+        let mut seen = family.seen_through(ROOT, range);
+        seen.push((ROOT, range));
+        for (other, shown) in seen {
+            let origin = family.contents[other as usize].origin;
+            for part in layout.parts(self.root, family, other, shown) {
+                let waited = |page: u64| part.addrs.start() <= page && page < part.addrs.end();
+                if !woken.iter().any(|(waiting, _)| waited(waiting.page)) {
+                    continue;
+                }
+                let here = |run: &VmoRange| {
+                    let local = (run.start().checked_sub(origin)?, run.end().checked_sub(origin)?);
+                    VmoRange::from_bounds(local.0, local.1).intersect(part.range)
+                };
+                let readable = layout.prots(self.root, &part).into_iter();
+                for (addrs, _) in readable.filter(|(_, prot)| prot.contains(Prot::READ)) {
+                    for run in there.iter().filter_map(here) {
+                        if let Some(addrs) = part.addrs_of(run).intersect(addrs) {
+                            // Without an entry the access makes it.
+                            let _ = self.host.populate(addrs, Access::Read);
+                        }
                     }
                 }
             }
@@ -329,7 +339,7 @@ impl AddressSpace {
         if range.is_empty() {
             return Ok(());
         }
-        self.make_dirty(vmo, content, range)?;
+        self.make_dirty(layout, vmo, content, range)?;
         self.unguard_shown(layout, content.family(), range);
         content.paged_mut().expect("a root").resolve(RequestKind::Dirty, range, woken);
         Ok(())

@@ -13,6 +13,7 @@ use zxvm_host::{AddrRange, HostError, HostResult, Prot, Room, StoreId, View, Vmo
 use super::mapping::Mapping;
 use super::{AddressSpace, Layout, Part, RegionId};
 use crate::vmo::family::FamilyState;
+use crate::vmo::source::ROOT;
 
 /// One host call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +147,6 @@ pub fn project(
     limit: u64,
 ) -> Vec<(AddrRange, View)> {
     let mut views = Vec::new();
-    let extents = &family.contents[mapping.vmo.content() as usize].extents;
     for (start, end, prot) in mapping.prots.runs(part.start() - base.start(), part.end() - base.start()) {
         let run = AddrRange::from_bounds(base.start() + start, base.start() + end);
         let shown = mapping.vmo_range(base, run);
@@ -159,12 +159,12 @@ pub fn project(
         if let Some(inside) = shown.intersect(VmoRange::from_bounds(0, limit)) {
             let inside = mapping.vmo.in_content(inside);
             let addr = |offset: u64| run.start() + (offset - inside.start());
-            for place in extents.places(inside) {
-                let view = View::Store { store: place.window.store(), at: place.window.offset(place.at), prot };
-                show(at, addr(place.range.start()), View::Held);
-                show(addr(place.range.start()), addr(place.range.end()), view);
-                at = addr(place.range.end());
-            }
+            family.each_shown(mapping.vmo.content(), inside, |range, window, place, _| {
+                let view = View::Store { store: window.store(), at: window.offset(place), prot };
+                show(at, addr(range.start()), View::Held);
+                show(addr(range.start()), addr(range.end()), view);
+                at = addr(range.end());
+            });
         }
         show(at, run.end(), View::Held);
     }
@@ -180,13 +180,11 @@ pub fn watch(
     limit: u64,
     watched: &mut Watched,
 ) {
-    let content = &family.contents[mapping.vmo.content() as usize];
-    let source = family.paged(mapping.vmo.content());
+    let number = mapping.vmo.content();
     let storable = mapping.can.contains(Prot::WRITE);
-    if !content.careful || !storable && source.is_none() {
+    if !family.contents[number as usize].careful || !storable && family.source.is_none() {
         return;
     }
-    let what = if source.is_some() { Watch::Absent } else { Watch::Guarded };
     let shown = mapping.vmo_range(base, part);
     let Some(inside) = shown.intersect(VmoRange::from_bounds(0, limit)) else { return };
     let inside = mapping.vmo.in_content(inside);
@@ -194,20 +192,42 @@ pub fn watch(
         let start = part.start() + (range.start() - inside.start());
         AddrRange::from_bounds(start, start + range.len())
     };
-    for place in content.extents.places(inside) {
-        let range = addrs(place.range);
+    family.each_shown(number, inside, |range, _, _, of| {
+        // What a pager provides, or another content has, is to be watched even where it is never stored to.
+        let what = if of == number && family.paged(of).is_none() { Watch::Guarded } else { Watch::Absent };
+        if !storable && what == Watch::Guarded {
+            return;
+        }
+        let range = addrs(range);
         match watched.ranges.last_mut() {
             Some((last, before)) if last.end() == range.start() && *before == what => {
                 *last = AddrRange::from_bounds(last.start(), range.end());
             }
             Some(_) | None => watched.ranges.push((range, what)),
         }
+    });
+    if !storable {
+        return;
     }
-    if let Some(source) = source {
-        watched.guards.extend(source.guarded(inside).into_iter().filter(|_| storable).map(addrs));
+    if let Some(source) = &family.source {
+        for layer in family.layers(number, inside) {
+            let whole = |run: VmoRange| {
+                let start = layer.range.start() + (run.start() - layer.at);
+                addrs(VmoRange::from_bounds(start, start + run.len()))
+            };
+            match layer.of {
+                Some(ROOT) if number == ROOT => {
+                    watched.guards.extend(source.guarded(layer.below()).into_iter().map(whole))
+                }
+                // Whatever is there is another one's.
+                Some(ROOT) => watched.guards.extend(source.there(layer.below()).into_iter().map(whole)),
+                Some(of) if of != number => watched.guards.push(addrs(layer.range)),
+                Some(_) | None => {}
+            }
+        }
     }
     if !family.frames.is_empty() {
-        let cells = family.cells(mapping.vmo.content(), inside).into_iter().filter(|cell| cell.is_shared());
+        let cells = family.cells(number, inside).into_iter().filter(|cell| cell.is_shared());
         watched.guards.extend(cells.map(|cell| addrs(cell.range)));
     }
 }

@@ -30,9 +30,9 @@ impl AddressSpace {
     pub fn set_vmo_size(&self, vmo: &Vmo, size: u64) -> Result<(), Status> {
         let rounded = vmo.check_new_size(size)?;
         let mut woken = Woken::new();
-        if size < rounded && rounded <= vmo.size() && vmo.lock().is_paged() {
+        if size < rounded && rounded <= vmo.size() && vmo.is_pager_backed() {
             // What the pager refuses stays as it is.
-            let _ = self.zero_part(vmo, size, rounded);
+            let _ = self.zero_in_tree(vmo, size, rounded);
         }
         let gone = {
             let layout = self.change()?;
@@ -48,9 +48,9 @@ impl AddressSpace {
                 self.plan_follow(&layout, vmo, content, Ends::Size(end, size))?
             };
             self.apply(&layout, &steps).map_err(status)?;
+            let old = vmo.size();
             let mut resize = || {
                 let content = &mut vmo.lock();
-                let old = content.size;
                 let gone = vmo.set_size_locked(content, size, rounded)?;
                 if let Some(source) = content.paged_mut() {
                     source.modified = true;
@@ -59,7 +59,9 @@ impl AddressSpace {
                 }
                 Ok(gone)
             };
-            resize().inspect_err(|_: &Status| self.take_back(&layout, &steps))?
+            let gone = resize().inspect_err(|_: &Status| self.take_back(&layout, &steps))?;
+            self.shorten_over(&layout, vmo, rounded, old);
+            gone
         };
         self.wake(woken);
         drop(gone);
@@ -100,12 +102,13 @@ impl AddressSpace {
         size: u64,
         zero_from: impl Fn(u64, u64) -> Result<Option<u64>, Status>,
     ) -> Result<(), Status> {
-        if vmo.lock().is_paged() {
+        let in_tree = vmo.is_pager_backed();
+        if in_tree {
             // The pager may have to be asked for the page where it ends.
             let (vmo_size, old) = (vmo.size(), vmo.stream_size());
             let Some(zero_from) = zero_from(vmo_size, old)? else { return Ok(()) };
             if zero_from < vmo_size {
-                self.zero_paged(vmo, vmo.base() + zero_from, vmo.base() + vmo_size)?;
+                self.zero_in_tree(vmo, vmo.base() + zero_from, vmo.base() + vmo_size)?;
             }
         }
         let layout = self.change()?;
@@ -121,7 +124,7 @@ impl AddressSpace {
             let content = &mut vmo.lock();
             // What is shown from here on is what the new stream size lets be shown.
             vmo.set_stream_size_in(content.family_mut(), size);
-            if zero_from >= vmo_size || content.is_paged() {
+            if zero_from >= vmo_size || in_tree {
                 return Ok(());
             }
             let result = self.zero_locked(&layout, vmo, content, vmo.base() + zero_from, vmo.base() + vmo_size);

@@ -44,12 +44,20 @@ impl AddressSpace {
         }
         match request.kind {
             ChildKind::Slice | ChildKind::Reference => parent.create_view(request),
-            ChildKind::Snapshot => self.create_snapshot(parent, &request),
+            ChildKind::Snapshot | ChildKind::AtLeastOnWrite | ChildKind::Modified => {
+                self.create_snapshot(parent, &request)
+            }
         }
     }
 
     fn create_snapshot(&self, parent: &Arc<Vmo>, request: &ChildRequest) -> Result<Arc<Vmo>, Status> {
-        parent.check_snapshot(&parent.lock(), request)?;
+        {
+            let content = &mut parent.lock();
+            parent.check_snapshot(content, request)?;
+            if content.is_in_pager_tree() && !parent.is_pair_asked(content.family(), request) {
+                return Ok(parent.add_over(content, request));
+            }
+        }
         self.off_own_stack(|| self.take_snapshot(parent, request))
     }
 

@@ -46,6 +46,7 @@ impl Vmo {
             }
         }
         self.audit_source(family);
+        family.audit_layers();
         self.audit_frames(family);
         audit_nodes(family);
     }

@@ -8,14 +8,20 @@ use std::sync::Arc;
 use zxvm_host::{PAGE_SIZE, VmoRange, addr};
 use zxvm_types::Status;
 
-use super::family::{Content, Locked, Node};
+use super::family::{Content, FamilyState, Locked, Node};
+use super::layers::Over;
+use super::source::ROOT;
 use super::{CachePolicy, MAX_SIZE, Shows, Vmo, VmoKind};
 
 /// Kinds of children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildKind {
-    /// As if copied at the call. (Without pagers all kinds of snapshots are this one.)
+    /// As if copied at the call.
     Snapshot,
+    /// As a snapshot; of what a pager provides each page at the latest when it is written to.
+    AtLeastOnWrite,
+    /// As a snapshot; of what a pager provides only those pages that were modified in a clone.
+    Modified,
     /// A part of the parent, the same pages.
     Slice,
     /// All of the parent, the same pages.
@@ -93,7 +99,9 @@ impl Vmo {
                 }
                 (Shows::Whole, VmoKind { immutable: false, ..self.kind })
             }
-            ChildKind::Snapshot => unreachable!("snapshots are not views"),
+            ChildKind::Snapshot | ChildKind::AtLeastOnWrite | ChildKind::Modified => {
+                unreachable!("snapshots are not views")
+            }
         };
         if content.cache_policy != CachePolicy::Cached {
             return Err(Status::BAD_STATE);
@@ -111,7 +119,7 @@ impl Vmo {
     ///
     /// # Errors
     /// Check 5 of vmo.md §3.1 for snapshots, in that order, from the alignment on.
-    pub(crate) fn check_snapshot(&self, content: &Content, request: &ChildRequest) -> Result<(), Status> {
+    pub(crate) fn check_snapshot(&self, content: &Locked<'_>, request: &ChildRequest) -> Result<(), Status> {
         let size = addr::round_up(request.size).ok_or(Status::OUT_OF_RANGE)?;
         if !request.offset.is_multiple_of(PAGE_SIZE) {
             return Err(Status::INVALID_ARGS);
@@ -127,7 +135,45 @@ impl Vmo {
             return Err(Status::BAD_STATE);
         }
         content.origin.checked_add(end).ok_or(Status::INVALID_ARGS)?;
-        if self.is_slice() { Err(Status::NOT_SUPPORTED) } else { Ok(()) }
+        let family = content.family();
+        if family.source.is_none() {
+            return if self.is_slice() { Err(Status::NOT_SUPPORTED) } else { Ok(()) };
+        }
+        match request.kind {
+            ChildKind::AtLeastOnWrite if !self.is_slice() || !family.is_paired(self.content) => Ok(()),
+            ChildKind::Modified if self.content == ROOT && !self.is_slice_of_slice(family) => Ok(()),
+            ChildKind::Modified if self.content != ROOT && !self.is_slice() => {
+                let over_root = family.over(self.content).is_some_and(|over| over.parent == ROOT);
+                let alone = !family.is_below(self.content);
+                if alone && (over_root || family.is_paired(self.content)) { Ok(()) } else { Err(Status::NOT_SUPPORTED) }
+            }
+            ChildKind::Snapshot
+            | ChildKind::AtLeastOnWrite
+            | ChildKind::Modified
+            | ChildKind::Slice
+            | ChildKind::Reference => Err(Status::NOT_SUPPORTED),
+        }
+    }
+
+    fn is_slice_of_slice(&self, family: &FamilyState) -> bool {
+        let parent = family.nodes[self.node as usize].parent;
+        self.is_slice() && parent.is_some_and(|parent| family.nodes[parent as usize].parent.is_some())
+    }
+
+    /// Whether what `request` asks for shares frames with it, rather than lying over it.
+    pub(crate) fn is_pair_asked(&self, family: &FamilyState, request: &ChildRequest) -> bool {
+        self.content != ROOT && (request.kind == ChildKind::Modified || family.is_paired(self.content))
+    }
+
+    /// Adds a content to the family that lies over this one.
+    pub(crate) fn add_over(&self, content: &mut Locked<'_>, request: &ChildRequest) -> Arc<Self> {
+        let size = addr::round_up(request.size).expect("checked");
+        let origin = content.origin + self.base() + request.offset;
+        let mut child = Content::new(size, request.size, request.resizable, origin);
+        child.careful = true;
+        let reach = (origin + size).min(content.origin + self.end_in(content)).max(origin);
+        let over = Over { parent: self.content, reach, pair: None };
+        self.add_content(content, request, child, Some(over))
     }
 
     /// Adds a snapshot to the family, which holds what its parent holds of `runs` (ranges of the parent that are
@@ -151,7 +197,31 @@ impl Vmo {
                 family.frames.share(cell.window.store(), cell.stored());
             }
         }
+        let over = family.over(self.content).map(|over| Over {
+            reach: over.reach.min(child.origin + size).max(child.origin),
+            pair: Some(over.pair.unwrap_or(self.koid)),
+            ..over
+        });
+        if let Some(source) = &mut family.source
+            && let Some(mine) = source.over.get_mut(&self.content)
+        {
+            mine.pair = over.and_then(|over| over.pair);
+        }
+        self.add_content(content, request, child, over)
+    }
+
+    fn add_content(
+        &self,
+        content: &mut Locked<'_>,
+        request: &ChildRequest,
+        child: Content,
+        over: Option<Over>,
+    ) -> Arc<Self> {
+        let family = content.family_mut();
         let child = family.contents.insert(child) as u32;
+        if let (Some(source), Some(over)) = (&mut family.source, over) {
+            source.over.insert(child, over);
+        }
         let mut node = self.new_node(content, request, child);
         node.clone = true;
         let node = self.add_node(content, node);

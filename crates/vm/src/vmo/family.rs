@@ -23,6 +23,7 @@ use zxvm_types::Status;
 use super::extents::Extents;
 use super::frames::Frames;
 use super::known::Known;
+use super::layers::Layer;
 use super::source::{Provider, ROOT, Source};
 use super::{CachePolicy, MAX_SIZE};
 use crate::error::status;
@@ -324,9 +325,59 @@ impl FamilyState {
         whole: VmoRange,
     ) -> Result<(), Status> {
         let Some(range) = range.intersect(whole) else { return Ok(()) };
+        if self.over(content).is_some() {
+            return self.ensure_layers(stores, content, range, whole);
+        }
         let content = &mut self.contents[content as usize];
         let capacity = content.capacity(whole.end());
         content.extents.ensure(range, capacity, &self.frames, |len| stores.window(len)).map_err(status)
+    }
+
+    /// [`FamilyState::ensure`] for a content that lies over another: what is nobody's becomes its own, and what is a root's gets
+    /// its place there.
+    fn ensure_layers(
+        &mut self,
+        stores: &Arc<StoreSet>,
+        content: u32,
+        range: VmoRange,
+        whole: VmoRange,
+    ) -> Result<(), Status> {
+        let layers: Vec<Layer> = self.layers(content, range).collect();
+        for layer in layers {
+            match layer.of {
+                Some(ROOT) => {
+                    let root = self.contents[ROOT as usize].whole();
+                    self.ensure(stores, ROOT, layer.below(), root)?;
+                }
+                Some(_) => {}
+                None => {
+                    let mut rest = layer.range;
+                    while !rest.is_empty() {
+                        let (run, window, at) = self.other_place(stores, content, rest, whole.end())?;
+                        self.contents[content as usize].extents.replace(run, &window, at);
+                        rest = VmoRange::from_bounds(run.end(), rest.end());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A place of its own for the pages at the start of `range` of a content of `size` bytes, where nobody has one: for which
+    /// of them, in which window, and where in it. Nothing is shown there yet.
+    ///
+    /// # Errors
+    /// `NO_MEMORY`, `NO_RESOURCES`: no store.
+    pub fn other_place(
+        &mut self,
+        stores: &Arc<StoreSet>,
+        content: u32,
+        range: VmoRange,
+        size: u64,
+    ) -> Result<(VmoRange, Arc<Window>, u64), Status> {
+        let content = &mut self.contents[content as usize];
+        let capacity = content.capacity(size);
+        content.extents.other_place(range, capacity, &self.frames, |len| stores.window(len)).map_err(status)
     }
 
     /// Frees frames that nobody holds any more. What the host will not free now it is asked to free again.
@@ -395,15 +446,14 @@ impl FamilyState {
         let content = &mut self.contents[gone.content as usize];
         content.nodes -= 1;
         let mut windows = Vec::new();
-        // Others are provided for by way of a root that has no handle any more.
-        if content.nodes == 0 && !(gone.content == ROOT && self.source.is_some() && self.contents.len() > 1) {
-            windows = self.content_gone(host, gone.content);
-        }
-        if self.source.is_some()
-            && self.contents.len() == 1
-            && self.contents.get(ROOT as usize).is_some_and(|root| root.nodes == 0)
-        {
-            windows.extend(self.content_gone(host, ROOT));
+        // Others may show what it has: then it stays, until they have gone.
+        let mut next = Some(gone.content);
+        while let Some(content) = next.filter(|&content| self.contents[content as usize].nodes == 0) {
+            if self.is_below(content) {
+                break;
+            }
+            next = self.over(content).map(|over| over.parent);
+            windows.extend(self.content_gone(host, content));
         }
         (observer, windows)
     }
@@ -437,6 +487,9 @@ impl FamilyState {
             }
         }
         drop(self.contents.remove(content as usize));
+        if let Some(source) = &mut self.source {
+            source.over.remove(&content);
+        }
         homes.into_iter().map(|(_, window)| window).collect()
     }
 

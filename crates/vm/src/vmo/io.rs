@@ -20,6 +20,7 @@ use super::Vmo;
 use super::extents::SEGMENT;
 use super::family::{InFlight, Locked};
 use super::ops::Direct;
+use super::source::ROOT;
 use crate::error;
 use crate::lock::assert_none_held;
 use crate::pager::PageState;
@@ -69,7 +70,7 @@ enum Run {
     Stored(Arc<Window>, u64),
     /// They have no place, so they are zero.
     Zero,
-    /// A pager has to provide these pages first.
+    /// A pager has to provide these pages of the root first.
     Absent(VmoRange),
 }
 
@@ -78,7 +79,7 @@ enum Run {
 pub(crate) enum Read {
     /// So many bytes have been copied.
     Copied(usize),
-    /// A pager has to provide these pages of the content first, and none has been copied.
+    /// A pager has to provide these pages of the root first, and nothing has been copied.
     Absent(VmoRange),
 }
 
@@ -158,23 +159,38 @@ impl Vmo {
         content.check_there()?;
         let mut end = at + len as u64;
         let first = addr::round_down(at);
-        if let Some(source) = content.paged() {
-            let last = addr::round_up(end).expect("inside the VMO");
-            let (state, run_end) = source.states.run_at(first, last);
-            end = end.min(run_end);
-            match state {
-                PageState::Absent => return Ok(Some((Run::Absent(VmoRange::from_bounds(first, last)), 0))),
-                PageState::CleanZero | PageState::DirtyZero => return Ok(Some((Run::Zero, (end - at) as usize))),
-                PageState::Clean | PageState::AwaitingClean | PageState::Dirty => {}
+        let last = addr::round_up(end).expect("inside the VMO");
+        let (mut extents, mut from) = (&content.extents, at);
+        let family = content.family();
+        if let Some(source) = &family.source {
+            let layer = family.first_layer(self.content, VmoRange::from_bounds(first, last));
+            let Some(of) = layer.of else {
+                return Ok(Some((Run::Zero, (layer.range.end().min(end) - at) as usize)));
+            };
+            end = end.min(layer.range.end());
+            if of == ROOT {
+                let (state, run_end) = source.states.run_at(layer.at, layer.below().end());
+                end = end.min(first + (run_end - layer.at));
+                match state {
+                    PageState::Absent => return Ok(Some((Run::Absent(layer.below()), 0))),
+                    PageState::CleanZero | PageState::DirtyZero => {
+                        return Ok(Some((Run::Zero, (end - at) as usize)));
+                    }
+                    PageState::Clean | PageState::AwaitingClean | PageState::Dirty => {}
+                }
             }
+            extents = &family.contents[of as usize].extents;
+            from = layer.at + (at - first);
         }
-        if let Some((window, from, there)) = content.extents.at(at) {
-            return Ok(Some((Run::Stored(window.clone(), from), there.min(end - at) as usize)));
+        let len = end - at;
+        if let Some((window, place, there)) = extents.at(from) {
+            return Ok(Some((Run::Stored(window.clone(), place), there.min(len) as usize)));
         }
-        let last = addr::round_up(end).expect("inside the VMO").min(first.saturating_add(SEGMENT));
-        let next = content.extents.places(VmoRange::from_bounds(first, last)).next();
+        let first = addr::round_down(from);
+        let last = addr::round_up(from + len).expect("inside the VMO").min(first.saturating_add(SEGMENT));
+        let next = extents.places(VmoRange::from_bounds(first, last)).next();
         let next = next.map_or(last, |place| place.range.start());
-        Ok(Some((Run::Zero, (next.min(end) - at) as usize)))
+        Ok(Some((Run::Zero, (next.min(from + len) - from) as usize)))
     }
 
     /// Copies bytes from the start of `from` to those from `offset` on, as many as have one place, committing the pages

@@ -21,6 +21,7 @@ pub(crate) mod frames;
 mod info;
 pub(crate) mod io;
 mod known;
+pub(crate) mod layers;
 mod lock_state;
 pub(crate) mod ops;
 mod size;
@@ -285,7 +286,8 @@ impl Vmo {
         range: VmoRange,
         whole: VmoRange,
     ) -> Result<(), Status> {
-        content.family_mut().ensure(&self.family.stores, self.content, range, whole)
+        let number = content.number();
+        content.family_mut().ensure(&self.family.stores, number, range, whole)
     }
 }
 

@@ -48,7 +48,7 @@ impl Vmo {
         if rounded <= old {
             // What is between the size and the page's end is zero. The rest cannot fail. (Where a pager has the page, it was
             // asked before.)
-            if !content.is_paged() {
+            if !content.is_in_pager_tree() {
                 self.zero_edge(content, size, rounded)?;
             }
             gone = self.forget_from(content, rounded);

@@ -6,13 +6,14 @@
 //! 3. Every page that has content and is not dirty is guarded wherever it may be stored through, and so is every zero page
 //!    that a load has brought (`loaded`). All accesses to what is not there wait.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use zxvm_host::{AddrRange, PAGE_SIZE, VmoRange, addr};
 use zxvm_types::Status;
 
 use super::family::{Content, Family, FamilyState, Locked, Node};
+use super::layers::Over;
 use super::{MAX_SIZE, Shows, Vmo, VmoKind};
 use crate::pager::{PageState, RequestKind, RequestPort, Requests, States, Who, Woken};
 use crate::store::StoreSet;
@@ -67,6 +68,8 @@ pub struct Source {
     pub requests: Requests,
     /// Zero pages, by their offset, that are committed because somebody loaded from them.
     pub loaded: BTreeSet<u64>,
+    /// Contents that lie over the root, or over one another.
+    pub over: BTreeMap<u32, Over>,
 }
 
 impl Default for Pager {
@@ -132,9 +135,18 @@ impl Source {
         }
     }
 
-    /// What of `range` is to be guarded where it is shown.
+    /// What of `range` is to be guarded where the root shows it.
     pub fn guarded(&self, range: VmoRange) -> Vec<VmoRange> {
-        let mut runs = self.states.runs_where(range, |state| state.has_page() && state != PageState::Dirty);
+        self.committed(range, |state| state.has_page() && state != PageState::Dirty)
+    }
+
+    /// What of `range` is committed.
+    pub fn there(&self, range: VmoRange) -> Vec<VmoRange> {
+        self.committed(range, PageState::has_page)
+    }
+
+    fn committed(&self, range: VmoRange, which: impl Fn(PageState) -> bool) -> Vec<VmoRange> {
+        let mut runs = self.states.runs_where(range, which);
         let loaded = self.loaded.range(range.start()..range.end());
         runs.extend(loaded.map(|&page| VmoRange::from_bounds(page, page + PAGE_SIZE)));
         runs
@@ -177,7 +189,12 @@ impl Locked<'_> {
         self.family().paged(self.number())
     }
 
-    /// Whether there is one.
+    /// Whether it is a pager's, or lies over one that is.
+    pub fn is_in_pager_tree(&self) -> bool {
+        self.family().source.is_some()
+    }
+
+    /// Whether a pager is behind this content itself.
     pub fn is_paged(&self) -> bool {
         self.paged().is_some()
     }
@@ -216,6 +233,7 @@ impl Vmo {
             states: States::default(),
             requests: Requests::default(),
             loaded: BTreeSet::new(),
+            over: BTreeMap::new(),
         }));
         let kind = VmoKind { resizable: request.resizable, discardable: false, immutable: false };
         Ok(Arc::new(Self { family, koid: request.koid, kind, shows: Shows::Whole, content: ROOT, node: 0 }))

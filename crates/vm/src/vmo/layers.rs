@@ -1,0 +1,160 @@
+//! What a content shows where it has nothing of its own: contents over others.
+//!
+//! 1. A content that was made of a pager's VMO, or of another such one, lies *over* that. Where it has an extent it shows
+//!    what is there, its own; else what its parent shows there, up to its `reach`; else zeros.
+//! 2. So its extents are exactly what it has of its own: what was written to, and what lies beyond its reach.
+//! 3. A reach only shrinks: with the content, and with what is below it.
+//! 4. Contents that share frames over the same parent are a *pair* (there may be more than two). Nobody lies over one of
+//!    them.
+//! 5. A content is there as long as somebody lies over it.
+
+use std::sync::Arc;
+
+use zxvm_host::VmoRange;
+
+use super::family::FamilyState;
+use super::source::ROOT;
+use crate::store::Window;
+
+/// How a content lies over another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Over {
+    /// Over which.
+    pub parent: u32,
+    /// Up to which byte, counted from the start of the root.
+    pub reach: u64,
+    /// Of which pair it is, if of any: the number of the one that was there first, which others may bear later.
+    pub pair: Option<u64>,
+}
+
+/// A run of pages of a content that come from one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Which.
+    pub range: VmoRange,
+    /// Whose they are; `None`: nobody's, they are zero.
+    pub of: Option<u32>,
+    /// Which of that one's, from here on.
+    pub at: u64,
+}
+
+impl Layer {
+    /// The pages as those of whose they are.
+    pub fn below(&self) -> VmoRange {
+        VmoRange::from_bounds(self.at, self.at + self.range.len())
+    }
+}
+
+impl FamilyState {
+    /// How a content lies over another, if it does.
+    pub fn over(&self, content: u32) -> Option<Over> {
+        self.source.as_deref().and_then(|source| source.over.get(&content).copied())
+    }
+
+    /// The run at the start of `range` of a content.
+    pub fn first_layer(&self, content: u32, range: VmoRange) -> Layer {
+        let own = Layer { range, of: Some(content), at: range.start() };
+        let Some(over) = self.over(content) else { return own };
+        let cut = |end: u64| VmoRange::from_bounds(range.start(), range.end().min(end));
+        let held = &self.contents[content as usize];
+        if let Some((_, _, left)) = held.extents.at(range.start()) {
+            return Layer { range: cut(range.start() + left), ..own };
+        }
+        let next = held.extents.places(range).next().map_or(range.end(), |place| place.range.start());
+        let gap = cut(next);
+        let reach = over.reach.saturating_sub(held.origin);
+        if gap.start() >= reach {
+            return Layer { range: gap, of: None, at: 0 };
+        }
+        let gap = VmoRange::from_bounds(gap.start(), gap.end().min(reach));
+        let parent = self.contents[over.parent as usize].origin;
+        let start = held.origin + gap.start() - parent;
+        let below = self.first_layer(over.parent, VmoRange::from_bounds(start, start + gap.len()));
+        Layer { range: VmoRange::from_bounds(gap.start(), gap.start() + below.range.len()), ..below }
+    }
+
+    /// All of `range` of a content, lowest first, without gaps.
+    pub fn layers(&self, content: u32, range: VmoRange) -> impl Iterator<Item = Layer> + '_ {
+        let mut at = range.start();
+        core::iter::from_fn(move || {
+            (at < range.end()).then(|| {
+                let layer = self.first_layer(content, VmoRange::from_bounds(at, range.end()));
+                at = layer.range.end();
+                layer
+            })
+        })
+    }
+
+    /// Where what a content shows in `range` is stored: which pages, in which window, from which byte of it on, and whose it
+    /// is. What has no place is left out.
+    pub fn each_shown(&self, content: u32, range: VmoRange, mut each: impl FnMut(VmoRange, &Arc<Window>, u64, u32)) {
+        if self.over(content).is_none() {
+            for place in self.contents[content as usize].extents.places(range) {
+                each(place.range, place.window, place.at, content);
+            }
+            return;
+        }
+        for layer in self.layers(content, range) {
+            let Some(of) = layer.of else { continue };
+            for place in self.contents[of as usize].extents.places(layer.below()) {
+                let start = layer.range.start() + (place.range.start() - layer.at);
+                each(VmoRange::from_bounds(start, start + place.range.len()), place.window, place.at, of);
+            }
+        }
+    }
+
+    /// Who else shows pages of `range` of a content as its own: others that lie over it, each with its pages.
+    pub fn seen_through(&self, content: u32, range: VmoRange) -> Vec<(u32, VmoRange)> {
+        let Some(source) = self.source.as_deref() else { return Vec::new() };
+        let origin = self.contents[content as usize].origin;
+        let mut seen = Vec::new();
+        for &other in source.over.keys().filter(|&&other| other != content) {
+            let held = &self.contents[other as usize];
+            let local = |at: u64| (origin + at).saturating_sub(held.origin).min(held.size);
+            let range = VmoRange::from_bounds(local(range.start()), local(range.end()));
+            let through = self.layers(other, range).filter(|layer| layer.of == Some(content));
+            seen.extend(through.map(|layer| (other, layer.range)));
+        }
+        seen
+    }
+
+    /// A content ends at `end` of its own now: what lies over it does not reach further.
+    pub fn shorten_reaches(&mut self, content: u32, end: u64) {
+        let end = self.contents[content as usize].origin.saturating_add(end);
+        let Some(source) = self.source.as_deref_mut() else { return };
+        for (&other, over) in &mut source.over {
+            if other == content || over.parent == content {
+                over.reach = over.reach.min(end);
+            }
+        }
+    }
+
+    /// Whether somebody lies over a content.
+    pub fn is_below(&self, content: u32) -> bool {
+        self.source.as_deref().is_some_and(|source| source.over.values().any(|over| over.parent == content))
+    }
+
+    /// Whether a content shares frames with another that is there.
+    pub fn is_paired(&self, content: u32) -> bool {
+        let pair = self.over(content).and_then(|over| over.pair);
+        let others = self.source.iter().flat_map(|source| &source.over);
+        pair.is_some_and(|pair| others.into_iter().any(|(&other, over)| other != content && over.pair == Some(pair)))
+    }
+
+    /// Asserts the invariants.
+    pub fn audit_layers(&self) {
+        let Some(source) = self.source.as_deref() else { return };
+        for (number, held) in &self.contents {
+            let number = number as u32;
+            assert_eq!(number != ROOT, source.over.contains_key(&number), "content {number}");
+            assert!(held.nodes > 0 || self.is_below(number), "content {number} is nobody's");
+            let Some(over) = self.over(number) else { continue };
+            let parent = &self.contents[over.parent as usize];
+            assert!(
+                over.reach <= (held.origin + held.size).min(parent.origin + parent.size),
+                "content {number}: {over:?}"
+            );
+            assert!(over.pair.is_none() || !self.is_below(number) || !self.is_paired(number), "content {number}");
+        }
+    }
+}
