@@ -222,7 +222,6 @@ impl Vmo {
         let mut content = Content::new(size, request.size, request.resizable, 0);
         content.careful = true;
         let family = Family::new(stores.clone(), content, Node::new(request.koid, None, ROOT));
-        pager.add(&family)?;
         family.lock(ROOT).family_mut().source = Some(Box::new(Source {
             pager: pager.clone(),
             koid: request.koid,
@@ -235,6 +234,8 @@ impl Vmo {
             loaded: BTreeSet::new(),
             over: BTreeMap::new(),
         }));
+        // When it is whole: whoever closes the pager looks at it.
+        pager.add(&family)?;
         let kind = VmoKind { resizable: request.resizable, discardable: false, immutable: false };
         Ok(Arc::new(Self { family, koid: request.koid, kind, shows: Shows::Whole, content: ROOT, node: 0 }))
     }
