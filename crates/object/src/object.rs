@@ -12,6 +12,7 @@ use zxvm_types::*;
 use zxvm_vm::{ChildObserver, Vmar, Vmo};
 
 use crate::pager::PagerObject;
+use crate::port::Port;
 use crate::signals::Signals;
 
 /// Gives out koids.
@@ -59,6 +60,28 @@ impl Base {
     pub fn signals(&self) -> &Signals {
         &self.signals
     }
+}
+
+/// What has a [`Base`].
+pub(crate) trait Based: Send + Sync + core::fmt::Debug {
+    /// What all objects have.
+    fn base(&self) -> &Base;
+}
+
+macro_rules! based {
+    ($($kind:ty),*) => { $(
+        impl Based for $kind {
+            fn base(&self) -> &Base {
+                &self.base
+            }
+        }
+    )* };
+}
+based!(VmoObject, VmarObject, Event, EventPair, Process, Job);
+
+fn weak<T: Based + 'static>(object: &Arc<T>) -> Weak<dyn Based> {
+    let weak: Weak<T> = Arc::downgrade(object);
+    weak
 }
 
 /// A memory object as handles see it.
@@ -238,6 +261,8 @@ pub enum Object {
     Job(Arc<Job>),
     /// See [`PagerObject`].
     Pager(Arc<PagerObject>),
+    /// See [`Port`].
+    Port(Arc<Port>),
 }
 
 impl Object {
@@ -251,6 +276,20 @@ impl Object {
             Self::Process(object) => &object.base,
             Self::Job(object) => &object.base,
             Self::Pager(object) => object.base(),
+            Self::Port(object) => object.base(),
+        }
+    }
+    /// It, without keeping it.
+    pub(crate) fn downgrade(&self) -> Weak<dyn Based> {
+        match self {
+            Self::Vmo(object) => weak(object),
+            Self::Vmar(object) => weak(object),
+            Self::Event(object) => weak(object),
+            Self::EventPair(object) => weak(object),
+            Self::Process(object) => weak(object),
+            Self::Job(object) => weak(object),
+            Self::Pager(object) => weak(object),
+            Self::Port(object) => weak(object),
         }
     }
 
@@ -264,6 +303,7 @@ impl Object {
             Self::Process(_) => ZX_OBJ_TYPE_PROCESS,
             Self::Job(_) => ZX_OBJ_TYPE_JOB,
             Self::Pager(_) => ZX_OBJ_TYPE_PAGER,
+            Self::Port(_) => ZX_OBJ_TYPE_PORT,
         }
     }
 
@@ -272,7 +312,7 @@ impl Object {
         match self {
             Self::EventPair(object) => object.peer_koid,
             Self::Process(object) => object.job_koid,
-            Self::Vmo(_) | Self::Vmar(_) | Self::Event(_) | Self::Job(_) | Self::Pager(_) => 0,
+            Self::Vmo(_) | Self::Vmar(_) | Self::Event(_) | Self::Job(_) | Self::Pager(_) | Self::Port(_) => 0,
         }
     }
 
@@ -280,7 +320,7 @@ impl Object {
     pub fn is_waitable(&self) -> bool {
         match self {
             Self::Vmo(_) | Self::Event(_) | Self::EventPair(_) | Self::Process(_) | Self::Job(_) => true,
-            Self::Vmar(_) | Self::Pager(_) => false,
+            Self::Vmar(_) | Self::Pager(_) | Self::Port(_) => false,
         }
     }
 
@@ -289,7 +329,9 @@ impl Object {
         match self {
             Self::Event(_) => ZX_EVENT_SIGNALED | ZX_USER_SIGNAL_ALL,
             Self::EventPair(_) => ZX_EVENTPAIR_SIGNALED | ZX_USER_SIGNAL_ALL,
-            Self::Vmo(_) | Self::Vmar(_) | Self::Process(_) | Self::Job(_) | Self::Pager(_) => ZX_USER_SIGNAL_ALL,
+            Self::Vmo(_) | Self::Vmar(_) | Self::Process(_) | Self::Job(_) | Self::Pager(_) | Self::Port(_) => {
+                ZX_USER_SIGNAL_ALL
+            }
         }
     }
 
@@ -299,7 +341,7 @@ impl Object {
             Self::Vmo(object) => Some(object.vmo.name()),
             Self::Process(object) => Some(object.name()),
             Self::Job(object) => Some(object.name()),
-            Self::Vmar(_) | Self::Event(_) | Self::EventPair(_) | Self::Pager(_) => None,
+            Self::Vmar(_) | Self::Event(_) | Self::EventPair(_) | Self::Pager(_) | Self::Port(_) => None,
         }
     }
 
@@ -309,7 +351,7 @@ impl Object {
             Self::Vmo(object) => object.vmo.set_name(name),
             Self::Process(object) => object.set_name(name),
             Self::Job(object) => object.set_name(name),
-            Self::Vmar(_) | Self::Event(_) | Self::EventPair(_) | Self::Pager(_) => return false,
+            Self::Vmar(_) | Self::Event(_) | Self::EventPair(_) | Self::Pager(_) | Self::Port(_) => return false,
         }
         true
     }
@@ -327,6 +369,7 @@ impl Object {
                 Self::EventPair(object) => object.last_handle_gone(),
                 Self::Pager(object) => object.last_handle_gone(),
                 Self::Vmo(_) | Self::Vmar(_) | Self::Event(_) | Self::Process(_) | Self::Job(_) => {}
+                Self::Port(object) => object.close(),
             }
         }
     }

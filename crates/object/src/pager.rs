@@ -6,7 +6,7 @@ use zxvm_types::zx_koid_t;
 use zxvm_vm::lock::assert_none_held;
 use zxvm_vm::{AddressSpace, Pager};
 
-use crate::object::Base;
+use crate::object::{Base, Based};
 
 /// A pager as handles see it. When its last handle goes, its VMOs have nobody to ask any more.
 #[derive(Debug)]
@@ -27,12 +27,14 @@ impl PagerObject {
         &self.pager
     }
 
-    pub(crate) fn base(&self) -> &Base {
-        &self.base
-    }
-
     pub(crate) fn last_handle_gone(&self) {
         assert_none_held();
         self.space.close_pager(&self.pager);
+    }
+}
+
+impl Based for PagerObject {
+    fn base(&self) -> &Base {
+        &self.base
     }
 }

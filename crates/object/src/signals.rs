@@ -1,12 +1,15 @@
-//! Signals of an object, and threads that wait for them.
+//! Signals of an object, and who waits for them: threads, and watches that no thread sleeps for.
 //!
 //! 1. Signals belong to the object: every handle sees the same.
-//! 2. An observer is in an object's list only while its thread is in [`wait`], and none of its signals is active.
+//! 2. A thread's observer is in an object's list only while it is in [`wait`], and none of its signals is active. A
+//!    watch's is there until one thing has happened to it, or it is forgotten.
 //! 3. A waiter is woken by the first thing that happens to one of its observers: a signal becomes active, or the handle
 //!    it waits through goes. What was active at that moment is what it reports.
 //! 4. A waiter's own lock is taken inside an object's signal lock, never the other way round.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use zxvm_types::{ZX_SIGNAL_HANDLE_CLOSED, zx_handle_t, zx_signals_t};
@@ -21,6 +24,39 @@ pub enum Deadline {
     At(Instant),
 }
 
+impl Deadline {
+    /// Whether it is not to be waited for.
+    pub(crate) fn has_passed(self) -> bool {
+        match self {
+            Self::Never => false,
+            Self::At(at) => at <= Instant::now(),
+        }
+    }
+
+    /// Sleeps on `changed` until `ready` or the deadline.
+    pub(crate) fn sleep<'a, T>(
+        self,
+        changed: &Condvar,
+        mut guard: MutexGuard<'a, T>,
+        ready: impl Fn(&T) -> bool,
+    ) -> MutexGuard<'a, T> {
+        while !ready(&guard) {
+            let left = match self {
+                Self::Never => Duration::MAX,
+                Self::At(at) => at.saturating_duration_since(Instant::now()),
+            };
+            if left.is_zero() {
+                break;
+            }
+            guard = match self {
+                Self::Never => changed.wait(guard).unwrap_or_else(PoisonError::into_inner),
+                Self::At(_) => changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+        guard
+    }
+}
+
 /// The signals of one object.
 #[derive(Debug)]
 pub struct Signals {
@@ -30,15 +66,62 @@ pub struct Signals {
 #[derive(Debug)]
 struct State {
     active: zx_signals_t,
-    observers: Vec<Observer>,
+    /// By their numbers: oldest first.
+    observers: BTreeMap<ObserverId, Observer>,
 }
 
 #[derive(Debug)]
 struct Observer {
     mask: zx_signals_t,
     handle: zx_handle_t,
-    index: usize,
-    waiter: Arc<Waiter>,
+    told: Told,
+}
+
+/// Who is told what happens to an observer.
+#[derive(Debug)]
+enum Told {
+    Thread { waiter: Arc<Waiter>, index: usize },
+    Watch(Arc<dyn Watch>),
+}
+
+/// One observer among all there ever were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObserverId(u64);
+
+impl ObserverId {
+    /// None is less.
+    pub(crate) const MIN: Self = Self(u64::MIN);
+    /// None is more.
+    pub(crate) const MAX: Self = Self(u64::MAX);
+
+    /// One that nobody had before.
+    pub fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A wait that no thread sleeps for. Called under the lock of the signals: takes only locks of later ranks, and drops
+/// nothing that would take others.
+pub trait Watch: Send + Sync + core::fmt::Debug {
+    /// It begins; answers whether anybody is still interested.
+    fn begin(self: Arc<Self>) -> bool;
+
+    /// One of its signals is active, among these. Nothing more happens to it.
+    fn satisfied(&self, active: zx_signals_t);
+
+    /// The handle it waits through is gone. Nothing more happens to it.
+    fn canceled(&self);
+}
+
+/// What satisfies a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// One of its signals being active, from the start or later.
+    Level,
+    /// A change of the object's signals after which one of its own is active: also one that was active all along, as
+    /// in Zircon's kernel.
+    Edge,
 }
 
 /// One thread in [`wait`].
@@ -74,7 +157,7 @@ pub enum WaitEnd {
 impl Signals {
     /// With these active.
     pub const fn new(active: zx_signals_t) -> Self {
-        Self { state: Ranked::new(Rank::Signals, State { active, observers: Vec::new() }) }
+        Self { state: Ranked::new(Rank::Signals, State { active, observers: BTreeMap::new() }) }
     }
 
     /// What is active now.
@@ -85,7 +168,11 @@ impl Signals {
     /// Clears, then sets, as one step.
     pub fn update(&self, clear: zx_signals_t, set: zx_signals_t) {
         let state = &mut *self.state.lock();
-        state.active = state.active & !clear | set;
+        let before = state.active;
+        state.active = before & !clear | set;
+        if state.active == before {
+            return;
+        }
         state.fire(|observer, active| (observer.mask & active != 0).then_some(active));
     }
 
@@ -94,21 +181,59 @@ impl Signals {
         let state = &mut *self.state.lock();
         state.fire(|observer, active| (observer.handle == handle).then_some(active | ZX_SIGNAL_HANDLE_CLOSED));
     }
+
+    /// Lets `watch` wait for any of `mask` through `handle`, unless it is satisfied at once. Answers whether it was
+    /// interested. Whoever calls this makes sure afterwards that the handle is still there.
+    pub fn watch(
+        &self,
+        id: ObserverId,
+        mask: zx_signals_t,
+        handle: zx_handle_t,
+        trigger: Trigger,
+        watch: &Arc<impl Watch + 'static>,
+    ) -> bool {
+        let state = &mut *self.state.lock();
+        if !watch.clone().begin() {
+            return false;
+        }
+        if trigger == Trigger::Level && state.active & mask != 0 {
+            watch.satisfied(state.active);
+        } else {
+            state.observers.insert(id, Observer { mask, handle, told: Told::Watch(watch.clone()) });
+        }
+        true
+    }
+
+    /// Takes a watch out, if it is still here. It is told nothing.
+    pub fn forget(&self, id: ObserverId) {
+        let _ = self.state.lock().observers.remove(&id);
+    }
 }
 
 impl State {
-    /// Wakes and removes the observers for which `observed` answers.
+    /// Tells and removes the observers for which `observed` answers.
     fn fire(&mut self, observed: impl Fn(&Observer, zx_signals_t) -> Option<zx_signals_t>) {
         let active = self.active;
-        self.observers.retain(|observer| match observed(observer, active) {
+        self.observers.retain(|_, observer| match observed(observer, active) {
             Some(seen) => {
-                let mut fired = observer.waiter.fired.lock().unwrap_or_else(PoisonError::into_inner);
-                fired.push((observer.index, seen));
-                observer.waiter.changed.notify_one();
+                observer.told.tell(seen);
                 false
             }
             None => true,
         });
+    }
+}
+
+impl Told {
+    fn tell(&self, seen: zx_signals_t) {
+        match self {
+            Self::Thread { waiter, index } => {
+                waiter.lock().push((*index, seen));
+                waiter.changed.notify_one();
+            }
+            Self::Watch(watch) if seen & ZX_SIGNAL_HANDLE_CLOSED != 0 => watch.canceled(),
+            Self::Watch(watch) => watch.satisfied(seen),
+        }
     }
 }
 
@@ -129,14 +254,17 @@ pub fn wait(
     assert_none_held();
     let waiter = Arc::new(Waiter::default());
     let mut satisfied = false;
+    let mut ids = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let mut state = item.signals.state.lock();
+        let id = ObserverId::next();
+        ids.push(id);
         if state.active & item.mask != 0 {
             satisfied = true;
-            waiter.fired.lock().unwrap_or_else(PoisonError::into_inner).push((index, state.active));
+            waiter.lock().push((index, state.active));
         } else {
-            let observer = Observer { mask: item.mask, handle: item.handle, index, waiter: waiter.clone() };
-            state.observers.push(observer);
+            let told = Told::Thread { waiter: waiter.clone(), index };
+            state.observers.insert(id, Observer { mask: item.mask, handle: item.handle, told });
         }
     }
     if !satisfied {
@@ -144,14 +272,14 @@ pub fn wait(
         for item in items.iter().filter(|item| !is_open(item.handle)) {
             item.signals.cancel(item.handle);
         }
-        waiter.sleep(deadline);
+        drop(deadline.sleep(&waiter.changed, waiter.lock(), |fired| !fired.is_empty()));
     }
-    for (item, seen) in items.iter().zip(&mut *seen) {
+    for ((item, id), seen) in items.iter().zip(ids).zip(&mut *seen) {
         let mut state = item.signals.state.lock();
-        state.observers.retain(|observer| !Arc::ptr_eq(&observer.waiter, &waiter));
+        let _ = state.observers.remove(&id);
         *seen = state.active;
     }
-    let fired = waiter.fired.lock().unwrap_or_else(PoisonError::into_inner);
+    let fired = waiter.lock();
     let mut end = WaitEnd::TimedOut;
     for &(index, observed) in fired.iter() {
         seen[index] = observed;
@@ -164,21 +292,8 @@ pub fn wait(
 }
 
 impl Waiter {
-    fn sleep(&self, deadline: Deadline) {
-        let mut fired = self.fired.lock().unwrap_or_else(PoisonError::into_inner);
-        while fired.is_empty() {
-            let left = match deadline {
-                Deadline::Never => Duration::MAX,
-                Deadline::At(at) => at.saturating_duration_since(Instant::now()),
-            };
-            if left.is_zero() {
-                return;
-            }
-            fired = match deadline {
-                Deadline::Never => self.changed.wait(fired).unwrap_or_else(PoisonError::into_inner),
-                Deadline::At(_) => self.changed.wait_timeout(fired, left).unwrap_or_else(PoisonError::into_inner).0,
-            };
-        }
+    fn lock(&self) -> MutexGuard<'_, Vec<(usize, zx_signals_t)>> {
+        self.fired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

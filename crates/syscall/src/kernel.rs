@@ -140,6 +140,7 @@ impl Kernel {
             | Object::Process(_)
             | Object::Job(_)
             | Object::Pager(_) => {}
+            Object::Port(port) => port.audit(),
         });
     }
 
@@ -153,7 +154,8 @@ impl Kernel {
             | Object::EventPair(_)
             | Object::Process(_)
             | Object::Job(_)
-            | Object::Pager(_) => Err(Status::WRONG_TYPE),
+            | Object::Pager(_)
+            | Object::Port(_) => Err(Status::WRONG_TYPE),
         }
     }
 
@@ -185,7 +187,8 @@ impl Kernel {
             | Object::EventPair(_)
             | Object::Process(_)
             | Object::Job(_)
-            | Object::Pager(_) => Err(Status::WRONG_TYPE),
+            | Object::Pager(_)
+            | Object::Port(_) => Err(Status::WRONG_TYPE),
         }
     }
 
@@ -202,7 +205,8 @@ impl Kernel {
             | Object::Event(_)
             | Object::EventPair(_)
             | Object::Process(_)
-            | Object::Job(_) => Err(Status::WRONG_TYPE),
+            | Object::Job(_)
+            | Object::Port(_) => Err(Status::WRONG_TYPE),
         }
     }
 }

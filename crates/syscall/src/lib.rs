@@ -18,6 +18,7 @@ mod object;
 mod options;
 mod out;
 mod pager;
+mod port;
 pub mod system;
 mod system_event;
 mod vmar;

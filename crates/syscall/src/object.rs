@@ -158,14 +158,16 @@ impl Kernel {
         ended(end)
     }
 
-    fn waitable(&self, handle: zx_handle_t) -> Result<Object, Status> {
+    /// The handle's object if threads and ports may wait for it by this handle.
+    pub(crate) fn waitable(&self, handle: zx_handle_t) -> Result<Object, Status> {
         let Handle { object, rights } = self.handles.get(handle)?;
         require(rights, ZX_RIGHT_WAIT)?;
         if object.is_waitable() { Ok(object) } else { Err(Status::NOT_SUPPORTED) }
     }
 }
 
-fn until(deadline: zx_time_t) -> Deadline {
+/// `deadline` (nanoseconds of the monotonic clock) as a moment of Rust's.
+pub(crate) fn until(deadline: zx_time_t) -> Deadline {
     if deadline == ZX_TIME_INFINITE {
         return Deadline::Never;
     }

@@ -36,9 +36,15 @@ pub fn physmem() -> u64 {
     zxvm_host::linux::physical_memory()
 }
 
-/// Nanoseconds since the machine started.
+/// Nanoseconds since the machine started, without those in which it was suspended.
 pub fn clock_get_monotonic() -> zx_time_t {
     let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec * 1_000_000_000 + now.tv_nsec
+}
+
+/// Nanoseconds since the machine started, with those in which it was suspended.
+pub fn clock_get_boot() -> zx_time_t {
+    let now = clock_gettime(ClockId::Boottime);
     now.tv_sec * 1_000_000_000 + now.tv_nsec
 }
 

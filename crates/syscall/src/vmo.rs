@@ -186,7 +186,8 @@ impl Kernel {
             | Object::EventPair(_)
             | Object::Process(_)
             | Object::Job(_)
-            | Object::Pager(_) => Err(Status::BAD_HANDLE),
+            | Object::Pager(_)
+            | Object::Port(_) => Err(Status::BAD_HANDLE),
         });
         replaced?
     }

@@ -63,7 +63,8 @@ impl Kernel {
                 | Object::EventPair(_)
                 | Object::Process(_)
                 | Object::Job(_)
-                | Object::Pager(_) => {}
+                | Object::Pager(_)
+                | Object::Port(_) => {}
             });
         }
     }

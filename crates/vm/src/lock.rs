@@ -24,6 +24,8 @@ pub enum Rank {
     Stores,
     /// The signals of one object, and who waits for them.
     Signals,
+    /// The packets of one port, and who waits for them. The last to be taken.
+    Ports,
 }
 
 thread_local! {

@@ -14,7 +14,6 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use zxvm_syscall::system;
 
 use crate::sys::{ZX_TIME_INFINITE, ZX_TIME_INFINITE_PAST};
-use crate::system::boot_nanos;
 
 /// A clock, as a type.
 pub trait Timeline: Copy + Default + Eq + Ord + Hash + fmt::Debug + Send + Sync + 'static {}
@@ -167,7 +166,7 @@ impl MonotonicInstant {
 impl BootInstant {
     /// Now.
     pub fn get() -> Self {
-        Self::new(boot_nanos())
+        Self::new(system::clock_get_boot())
     }
 
     /// The moment `duration` from now.
@@ -194,7 +193,7 @@ impl BootTicks {
     /// Now.
     pub fn get() -> Self {
         // A tick is a nanosecond.
-        Self::new(boot_nanos())
+        Self::new(system::clock_get_boot())
     }
 }
 
