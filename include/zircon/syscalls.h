@@ -68,6 +68,31 @@ __ZX_CALL(zx_status_t, object_wait_one,
 // Waits until one of the items has what it waits for. At most ZX_WAIT_MANY_MAX_ITEMS.
 __ZX_CALL(zx_status_t, object_wait_many, (zx_wait_item_t* items, size_t num_items, zx_time_t deadline));
 
+// Has one packet with this key queued in the port once one of the signals is active (ZX_WAIT_ASYNC_* for options). No
+// thread waits. Closing `handle` ends the wait without a packet.
+__ZX_CALL(zx_status_t, object_wait_async,
+          (ZX_HANDLE_USE zx_handle_t handle, ZX_HANDLE_USE zx_handle_t port, uint64_t key, zx_signals_t signals,
+           uint32_t options));
+
+// ---- Ports: queues of packets (zircon/syscalls/port.h) ----
+
+// Makes a port. The options are 0 or ZX_PORT_BIND_TO_INTERRUPT.
+__ZX_CALL(zx_status_t, port_create, (uint32_t options, ZX_HANDLE_ACQUIRE zx_handle_t* out));
+
+// Queues a packet, whose type becomes ZX_PKT_TYPE_USER. ZX_ERR_SHOULD_WAIT when 4,096 of them are waiting.
+__ZX_CALL(zx_status_t, port_queue, (ZX_HANDLE_USE zx_handle_t handle, const zx_port_packet_t* packet));
+
+// Takes the oldest packet. Waits for one until the deadline; one that has passed polls.
+__ZX_CALL(zx_status_t, port_wait, (ZX_HANDLE_USE zx_handle_t handle, zx_time_t deadline, zx_port_packet_t* packet));
+
+// Takes back the waits made through `source` itself with this key, and their packets. ZX_ERR_NOT_FOUND if there are none.
+__ZX_CALL(zx_status_t, port_cancel,
+          (ZX_HANDLE_USE zx_handle_t handle, ZX_HANDLE_USE zx_handle_t source, uint64_t key));
+
+// Takes back all waits and packets with this key, but requests of pages. ZX_ERR_NOT_FOUND if there are none. The options
+// must be 0.
+__ZX_CALL(zx_status_t, port_cancel_key, (ZX_HANDLE_USE zx_handle_t handle, uint32_t options, uint64_t key));
+
 // ---- Events ----
 
 // Makes an event. The options must be 0.

@@ -5,6 +5,7 @@ mod futex;
 mod handle;
 mod object;
 mod pager;
+mod port;
 mod system;
 mod vmar;
 mod vmo;

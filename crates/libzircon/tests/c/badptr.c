@@ -1,5 +1,7 @@
 // Pointers that lead nowhere, for every pointer of every call: a status, no crash, nothing left behind.
 
+#include <zircon/syscalls/port.h>
+
 #include "check.h"
 
 static uint8_t *hole, *no_access, *read_only, *gap, *no_access_mapping;
@@ -103,6 +105,23 @@ static void optional_results(void) {
     EXPECT(want, zx_object_wait_one(event, ZX_EVENT_SIGNALED, 0, bad));
   }
   OK(zx_handle_close(event));
+}
+
+// A packet that cannot be read is not queued; one that cannot be written is lost.
+static void packets(void) {
+  zx_handle_t port = ZX_HANDLE_INVALID;
+  zx_port_packet_t packet = {.key = 1};
+  EXPECT_OUT(ZX_ERR_INVALID_ARGS, zx_handle_t*, zx_port_create(0, out));
+  OK(zx_port_create(0, &port));
+  FOR_BAD_OUTS(bad) {
+    if (bad != read_only) EXPECT(ZX_ERR_INVALID_ARGS, zx_port_queue(port, bad));
+    EXPECT(ZX_ERR_TIMED_OUT, zx_port_wait(port, 0, bad));
+    OK(zx_port_queue(port, &packet));
+    EXPECT(ZX_ERR_INVALID_ARGS, zx_port_wait(port, 0, bad));
+    EXPECT(ZX_ERR_TIMED_OUT, zx_port_wait(port, 0, &packet));
+  }
+  OK(zx_port_queue(port, (const void*)read_only));
+  OK(zx_handle_close(port));
 }
 
 // Nothing is discarded or freed where that cannot be told; a result that nobody wants is no error.
@@ -220,6 +239,7 @@ static void nothing_leaks(void) {
   for (int i = 0; i < 300000; i++) {
     EXPECT(ZX_ERR_INVALID_ARGS, zx_event_create(0, NULL));
     EXPECT(ZX_ERR_INVALID_ARGS, zx_eventpair_create(0, &good, NULL));
+    EXPECT(ZX_ERR_INVALID_ARGS, zx_port_create(0, NULL));
     EXPECT(ZX_ERR_INVALID_ARGS, zx_vmo_create(PAGE, 0, NULL));
     EXPECT(ZX_ERR_INVALID_ARGS, zx_vmo_create_child(vmo, ZX_VMO_CHILD_SNAPSHOT, 0, PAGE, NULL));
     EXPECT(ZX_ERR_INVALID_ARGS, zx_handle_duplicate(event, ZX_RIGHT_SAME_RIGHTS, NULL));
@@ -293,6 +313,7 @@ int main(int count, char** arguments) {
     required_results();
     optional_results();
     results_of_extensions();
+    packets();
     buffers();
     arrays();
     futexes();

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <zircon/syscalls/port.h>
+
 #include "check.h"
 
 // Blocks are powers of two from 1 << MIN_CLASS up; free ones wait in a list per class.
@@ -161,6 +163,18 @@ static void* churn(void* seed) {
       zx_wait_item_t item = {vmo, ZX_USER_SIGNAL_0, 0};
       EXPECT(ZX_ERR_TIMED_OUT, zx_object_wait_many(&item, 1, 0));
       EXPECT(ZX_ERR_TIMED_OUT, zx_object_wait_one(vmo, ZX_USER_SIGNAL_0, zx_deadline_after(1000), NULL));
+      zx_handle_t port = ZX_HANDLE_INVALID;
+      zx_port_packet_t packet = {.key = 1};
+      OK(zx_port_create(0, &port));
+      OK(zx_port_queue(port, &packet));
+      OK(zx_object_wait_async(vmo, port, 2, ZX_USER_SIGNAL_0, 0));
+      OK(zx_object_wait_async(vmo, port, 3, ZX_USER_SIGNAL_0, ZX_WAIT_ASYNC_BOOT_TIMESTAMP));
+      OK(zx_object_signal(vmo, 0, ZX_USER_SIGNAL_0));
+      OK(zx_port_cancel(port, vmo, 3));
+      OK(zx_port_wait(port, 0, &packet));
+      OK(zx_port_wait(port, ZX_TIME_INFINITE, &packet));
+      EXPECT(ZX_ERR_TIMED_OUT, zx_port_wait(port, zx_deadline_after(1000), &packet));
+      OK(zx_handle_close(port));
       OK(zx_handle_close(vmo));
       inside = false;
     }

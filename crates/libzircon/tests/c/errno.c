@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <zircon/syscalls/port.h>
+
 #include "check.h"
 
 #define KEPT(call)                                                                       \
@@ -41,6 +43,20 @@ static void every_call(void) {
   zx_wait_item_t item = {h, ZX_USER_SIGNAL_1, 0};
   soon = zx_deadline_after(ZX_MSEC(2));
   KEPT(zx_object_wait_many(&item, 1, soon));
+  zx_handle_t port = 0;
+  zx_port_packet_t packet = {0};
+  KEPT(zx_port_create(0, &port));
+  KEPT(zx_port_create(0, (zx_handle_t*)bad));
+  KEPT(zx_port_queue(port, &packet));
+  KEPT(zx_port_queue(port, (zx_port_packet_t*)bad));
+  KEPT(zx_port_wait(port, 0, (zx_port_packet_t*)bad));
+  soon = zx_deadline_after(ZX_MSEC(2));
+  KEPT(zx_port_wait(port, soon, &packet));
+  KEPT(zx_object_wait_async(h, port, 1, ZX_USER_SIGNAL_1, 0));
+  KEPT(zx_object_wait_async(h, port, 2, ZX_USER_SIGNAL_0, ZX_WAIT_ASYNC_TIMESTAMP));
+  KEPT(zx_port_cancel(port, h, 1));
+  KEPT(zx_port_cancel_key(port, 0, 3));
+  KEPT(zx_handle_close(port));
   KEPT(zx_event_create(0, &other));
   KEPT(zx_handle_close(other));
   KEPT(zx_eventpair_create(0, &other, &other));
