@@ -13,6 +13,7 @@ use crate::handle_info::{HandleBasicInfo, HandleCountInfo};
 use crate::info::{self, Topic};
 use crate::koid::Koid;
 use crate::name::Name;
+use crate::port::{Port, WaitAsyncOpts};
 use crate::property::{self, Property};
 use crate::rights::Rights;
 use crate::signals::Signals;
@@ -240,6 +241,19 @@ impl NullableHandle {
             Err(Status::CANCELED) => WaitResult::Canceled(observed),
             Err(status) => WaitResult::Err(status),
         }
+    }
+
+    /// Has one packet with this key queued in `port` once any of `signals` is active. No thread waits. Needs `WAIT`, and
+    /// `WRITE` on the port. The wait is this handle's: it ends, without a packet, when this is closed or replaced.
+    ///
+    /// # Errors
+    /// `INVALID_ARGS`: both timestamps, or an option that is none. Of the port, then of this: `BAD_HANDLE`; `ACCESS_DENIED`.
+    /// `WRONG_TYPE`: `port` is none. `NOT_SUPPORTED`: the object cannot be waited for.
+    ///
+    /// Source: `zx_object_wait_async`; abi.md §12.
+    pub fn wait_async(&self, port: &Port, key: u64, signals: Signals, options: WaitAsyncOpts) -> Result<(), Status> {
+        let kernel = Kernel::current()?;
+        kernel.object_wait_async(self.raw_handle(), port.raw_handle(), key, signals.bits(), options.bits())
     }
 
     /// An item for [`object_wait_many`](crate::object_wait_many) that waits for any of `signals` here.

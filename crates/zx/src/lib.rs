@@ -18,7 +18,8 @@
 //!
 //! 1. A type here is a handle and nothing else: what it may do is decided by the rights of the handle at each call.
 //! 2. Owned handles close on drop; borrowed ones ([`Unowned`]) never.
-//! 3. Every call that can fail returns a [`Status`]. Only [`Event::create`] and [`EventPair::create`] panic instead.
+//! 3. Every call that can fail returns a [`Status`]. Only [`Event::create`], [`EventPair::create`],
+//!    [`Port::create`], and [`Packet::contents`] of what is never sent, panic instead.
 //! 4. All of it is thread-safe: methods take `&self`.
 //! 5. `unsafe` marks what can pull memory away from under a reference: it stands in signatures. The few blocks are in
 //!    `raw.rs`.
@@ -46,8 +47,10 @@ mod job;
 mod koid;
 mod maps;
 mod name;
+mod packet;
 mod pager;
 mod pager_ext;
+mod port;
 mod process;
 mod property;
 #[allow(unsafe_code)]
@@ -72,6 +75,19 @@ mod wait;
 /// The C names: numbers, and records as C lays them out.
 pub mod sys {
     pub use zxvm_types::*;
+
+    /// What is asked of a pager: the numbers `ZX_PAGER_VMO_*` as a type.
+    #[allow(non_camel_case_types)]
+    #[derive(Debug, Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash)]
+    #[repr(u16)]
+    pub enum zx_page_request_command_t {
+        /// Supply these pages.
+        ZX_PAGER_VMO_READ = ZX_PAGER_VMO_READ,
+        /// No more commands will come.
+        ZX_PAGER_VMO_COMPLETE = ZX_PAGER_VMO_COMPLETE,
+        /// Allow these pages to be written.
+        ZX_PAGER_VMO_DIRTY = ZX_PAGER_VMO_DIRTY,
+    }
 }
 
 /// The traits that older code calls methods through.
@@ -91,8 +107,10 @@ pub use koid::Koid;
 pub use maps::{MapDetails, MapInfo, MappingDetails};
 pub use name::Name;
 pub use object_type::ObjectType;
+pub use packet::{InterruptPacket, Packet, PacketContents, PagerPacket, SignalPacket, UserPacket};
 pub use pager::{Pager, PagerOp, PagerOptions, PagerWritebackBeginOptions};
 pub use pager_ext::{PagerVmoStats, PagerVmoStatsOptions, VmoDirtyRange};
+pub use port::{Port, PortOptions, WaitAsyncOpts};
 pub use process::Process;
 pub use property::Property;
 pub use resource::Resource;

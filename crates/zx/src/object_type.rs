@@ -91,6 +91,17 @@ macro_rules! common_methods {
                 $crate::NullableHandle::wait_one(&self.as_handle_ref(), signals, deadline)
             }
 
+            /// A packet in `port` for any of `signals`. See [`NullableHandle::wait_async`](crate::NullableHandle::wait_async).
+            pub fn wait_async(
+                &self,
+                port: &$crate::Port,
+                key: u64,
+                signals: $crate::Signals,
+                options: $crate::WaitAsyncOpts,
+            ) -> Result<(), $crate::Status> {
+                $crate::NullableHandle::wait_async(&self.as_handle_ref(), port, key, signals, options)
+            }
+
             /// An item for [`object_wait_many`](crate::object_wait_many) that waits for any of `signals` here.
             pub fn wait_item(&self, signals: $crate::Signals) -> $crate::WaitItem<'_> {
                 $crate::WaitItem::new(self.as_handle_ref(), signals)

@@ -6,6 +6,7 @@ use crate::handle::NullableHandle;
 use crate::handle_info::{HandleBasicInfo, HandleCountInfo};
 use crate::koid::Koid;
 use crate::name::Name;
+use crate::port::{Port, WaitAsyncOpts};
 use crate::rights::Rights;
 use crate::signals::Signals;
 use crate::sys::{Status, zx_handle_t};
@@ -40,6 +41,11 @@ pub trait AsHandleRef {
     /// See [`NullableHandle::wait_one`].
     fn wait_handle(&self, signals: Signals, deadline: MonotonicInstant) -> WaitResult {
         NullableHandle::wait_one(&self.as_handle_ref(), signals, deadline)
+    }
+
+    /// See [`NullableHandle::wait_async`].
+    fn wait_async_handle(&self, port: &Port, key: u64, signals: Signals, options: WaitAsyncOpts) -> Result<(), Status> {
+        NullableHandle::wait_async(&self.as_handle_ref(), port, key, signals, options)
     }
 
     /// See [`NullableHandle::get_name`].
