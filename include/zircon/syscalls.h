@@ -195,6 +195,12 @@ __ZX_CALL(zx_status_t, vmo_replace_as_executable,
 // Makes a pager. The options must be 0.
 __ZX_CALL(zx_status_t, pager_create, (uint32_t options, ZX_HANDLE_ACQUIRE zx_handle_t* out));
 
+// Makes a VMO whose pages this pager provides (ZX_VMO_RESIZABLE, ZX_VMO_TRAP_DIRTY). What it asks for comes as packets of
+// this key through the port.
+__ZX_CALL(zx_status_t, pager_create_vmo,
+          (ZX_HANDLE_USE zx_handle_t pager, uint32_t options, ZX_HANDLE_USE zx_handle_t port, uint64_t key,
+           uint64_t size, ZX_HANDLE_ACQUIRE zx_handle_t* out));
+
 // Takes a VMO away from its pager. Those who wait for pages of it fail, what could be had again is dropped, and the last
 // packet is sent. What is dirty stays.
 __ZX_CALL(zx_status_t, pager_detach_vmo, (ZX_HANDLE_USE zx_handle_t pager, ZX_HANDLE_USE zx_handle_t vmo));

@@ -20,6 +20,7 @@ pub fn vmo_record(info: &VmoInfo, rights: zx_rights_t) -> zx_info_vmo_t {
             | ZX_INFO_VMO_VIA_HANDLE
             | flag(info.kind.resizable, ZX_INFO_VMO_RESIZABLE)
             | flag(info.is_clone, ZX_INFO_VMO_IS_COW_CLONE)
+            | flag(info.pager_backed, ZX_INFO_VMO_PAGER_BACKED)
             | flag(info.kind.discardable, ZX_INFO_VMO_DISCARDABLE)
             | flag(info.kind.immutable, ZX_INFO_VMO_IMMUTABLE),
         committed_bytes: info.memory.committed,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use zerocopy::IntoBytes;
 use zxvm_host::PAGE_SIZE;
 use zxvm_host::user::UserSlice;
-use zxvm_object::{Object, PagerObject, VmoObject};
+use zxvm_object::{Object, PageSlot, PagerObject, VmoObject};
 use zxvm_types::*;
-use zxvm_vm::{DirtyRange, Pager, PagerOp};
+use zxvm_vm::{DirtyRange, Pager, PagerOp, PagerVmoRequest};
 
 use crate::info::Sink;
 use crate::kernel::Kernel;
@@ -30,6 +30,38 @@ impl Kernel {
         }
         let pager = PagerObject::new(self.koids.next(), Arc::new(Pager::default()), self.space.clone());
         self.give(Object::Pager(Arc::new(pager)), ZX_DEFAULT_PAGER_RIGHTS, out).map(drop)
+    }
+
+    /// Makes a VMO of `size` bytes, rounded up to pages, which this pager provides. Its requests go to `port` with `key`.
+    ///
+    /// # Errors
+    /// In the order of pager.md §3; then `NOT_SUPPORTED` (this process may not have a userfaultfd), `INVALID_ARGS` (`out`),
+    /// `NO_MEMORY`.
+    pub fn pager_create_vmo(
+        &self,
+        pager: zx_handle_t,
+        options: u32,
+        port: zx_handle_t,
+        key: u64,
+        size: u64,
+        out: impl Out<zx_handle_t>,
+    ) -> Result<(), Status> {
+        let pager = self.pager_with(pager, ZX_RIGHT_ATTACH_VMO)?;
+        let port = self.port_with(port, ZX_RIGHT_WRITE)?;
+        if options & !(ZX_VMO_RESIZABLE | ZX_VMO_TRAP_DIRTY) != 0 {
+            return Err(Status::INVALID_ARGS);
+        }
+        let resizable = options & ZX_VMO_RESIZABLE != 0;
+        let request = PagerVmoRequest {
+            koid: self.koids.next(),
+            size,
+            resizable,
+            trap_dirty: options & ZX_VMO_TRAP_DIRTY != 0,
+            port: PageSlot::new(&port, key),
+        };
+        let vmo = self.space.create_pager_vmo(&self.stores, pager.pager(), request)?;
+        let rights = ZX_DEFAULT_VMO_RIGHTS | if resizable { ZX_RIGHT_RESIZE } else { 0 };
+        self.give(Object::Vmo(VmoObject::new(vmo)), rights, out).map(drop)
     }
 
     /// Takes a VMO away from its pager: those who wait for pages fail, what the pager has is dropped, and the last packet

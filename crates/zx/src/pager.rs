@@ -5,8 +5,9 @@ use core::ops::Range;
 use zxvm_syscall::Kernel;
 
 use crate::handle::NullableHandle;
+use crate::port::Port;
 use crate::sys::{self, Status};
-use crate::vmo::Vmo;
+use crate::vmo::{Vmo, VmoOptions};
 
 flags! {
     /// What a new pager is to be. There is nothing to choose yet.
@@ -64,6 +65,40 @@ impl Pager {
         let mut raw = sys::ZX_HANDLE_INVALID;
         Kernel::current()?.pager_create(options.bits(), &mut raw)?;
         Ok(Self(NullableHandle::adopt(raw)))
+    }
+
+    /// A new VMO of `size` bytes, rounded up to whole pages, which this pager provides: nothing is there until it is supplied.
+    /// What it asks for comes as packets of this key ([`PagerPacket`](crate::PagerPacket)) through `port`. Needs `ATTACH_VMO`
+    /// here and `WRITE` on the port. The handle has the rights [`VMO_DEFAULT`](crate::Rights::VMO_DEFAULT), and `RESIZE` if it
+    /// is resizable.
+    ///
+    /// ```
+    /// use zxvm as zx;
+    /// # fn main() -> Result<(), zx::Status> {
+    /// let (pager, port) = (zx::Pager::create(zx::PagerOptions::empty())?, zx::Port::create());
+    /// let vmo = pager.create_vmo(zx::VmoOptions::empty(), &port, 7, 8192)?;
+    /// std::thread::scope(|s| {
+    ///     s.spawn(|| assert_eq!(vmo.read_to_object::<u8>(5000), Ok(42)));
+    ///     let packet = port.wait(zx::MonotonicInstant::INFINITE)?;
+    ///     let zx::PacketContents::Pager(request) = packet.contents() else { panic!("{packet:?}") };
+    ///     assert_eq!((packet.key(), request.range()), (7, 4096..8192));
+    ///     let aux = zx::Vmo::create(4096)?;
+    ///     aux.write(&[42; 4096], 0)?;
+    ///     pager.supply_pages(&vmo, request.range(), &aux, 0)
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `BAD_HANDLE`; `WRONG_TYPE`; `ACCESS_DENIED`. `BAD_STATE`: the pager is being closed. `INVALID_ARGS`: options that are
+    /// not for this call. `OUT_OF_RANGE`: more than 2^64 bytes less 128 KiB. `NOT_SUPPORTED`: this process may not have a
+    /// userfaultfd.
+    ///
+    /// Source: `zx_pager_create_vmo`; pager.md §3.
+    pub fn create_vmo(&self, options: VmoOptions, port: &Port, key: u64, size: u64) -> Result<Vmo, Status> {
+        let (port, mut raw) = (port.raw_handle(), sys::ZX_HANDLE_INVALID);
+        Kernel::current()?.pager_create_vmo(self.raw_handle(), options.bits(), port, key, size, &mut raw)?;
+        Ok(NullableHandle::adopt(raw).into())
     }
 
     /// Takes a VMO away from this pager. Those who wait for pages of it fail with `BAD_STATE`, what the pager could give again

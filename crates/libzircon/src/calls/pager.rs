@@ -13,6 +13,18 @@ exports! {
         call(|kernel| kernel.pager_create(options, unsafe { OutPtr::required(out) }))
     }
 
+    fn pager_create_vmo(
+        pager: zx_handle_t,
+        options: u32,
+        port: zx_handle_t,
+        key: u64,
+        size: u64,
+        out: *mut zx_handle_t,
+    ) -> zx_status_t {
+        // SAFETY: the caller's promise.
+        call(|kernel| kernel.pager_create_vmo(pager, options, port, key, size, unsafe { OutPtr::required(out) }))
+    }
+
     fn pager_detach_vmo(pager: zx_handle_t, vmo: zx_handle_t) -> zx_status_t {
         call(|kernel| kernel.pager_detach_vmo(pager, vmo))
     }

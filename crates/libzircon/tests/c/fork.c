@@ -46,6 +46,7 @@ static void calls_fail(void) {
       zx_vmo_create_physical(vmo, 0, PAGE, &out),
       zx_vmo_transfer_data(vmo, 0, 0, PAGE, vmo, PAGE),
       zx_pager_create(0, &out),
+      zx_pager_create_vmo(vmo, 0, vmo, 0, PAGE, &out),
       zx_pager_detach_vmo(vmo, vmo),
       zx_pager_supply_pages(vmo, vmo, 0, PAGE, vmo, 0),
       zx_pager_op_range(vmo, ZX_PAGER_OP_DIRTY, vmo, 0, PAGE, 0),
