@@ -36,7 +36,7 @@ pub enum Want {
     PresentIfCan,
     /// To be committed.
     Committed,
-    /// To be stored to.
+    /// To be stored to: as many as one request is for.
     Stored,
 }
 
@@ -133,7 +133,8 @@ impl AddressSpace {
                 let layout = self.layout.read();
                 let content = &mut vmo.lock();
                 let end = range.end().min(content.size);
-                if at >= end {
+                // Who stores does so as far as it can before it asks again.
+                if at >= end || want == Want::Stored && at > range.start() {
                     return Ok(());
                 }
                 let rest = VmoRange::from_bounds(at, end.min(at.saturating_add(FETCH_STEP)));
@@ -380,14 +381,6 @@ impl AddressSpace {
             self.host.guard(part.addrs).map_err(status)?;
         }
         Ok(())
-    }
-
-    /// Stores to `range` of a root go on from now on, in every mapping of it.
-    pub(super) fn unguard_shown(&self, layout: &Layout, family: &FamilyState, range: VmoRange) {
-        for part in layout.parts(self.root, family, ROOT, range).iter().filter(|part| part.storable) {
-            // If it is refused, who stores there asks for it again.
-            let _ = self.host.unguard(part.addrs);
-        }
     }
 
     /// Accesses whose wait is over go on, or fail.

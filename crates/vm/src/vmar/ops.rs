@@ -206,7 +206,7 @@ impl AddressSpace {
             }
             VmoOp::DontNeed | VmoOp::AlwaysNeed if !vmo.is_pager_backed() => Ok(()),
             VmoOp::DontNeed | VmoOp::AlwaysNeed => {
-                let range = vmo.check_range(&vmo.lock(), offset, len).and_then(|_| vmo.widen(offset, len))?;
+                let range = vmo.widen(offset, len)?;
                 if op == VmoOp::DontNeed || len == 0 {
                     return Ok(());
                 }

@@ -6,7 +6,7 @@
 use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use zxvm_host::{Access, PAGE_SIZE, Prot, VmoRange, addr};
+use zxvm_host::{Access, AddrRange, PAGE_SIZE, Prot, VmoRange, addr};
 use zxvm_types::Status;
 
 use super::{AddressSpace, Layout};
@@ -340,8 +340,14 @@ impl AddressSpace {
             return Ok(());
         }
         self.make_dirty(layout, vmo, content, range)?;
-        self.unguard_shown(layout, content.family(), range);
-        content.paged_mut().expect("a root").resolve(RequestKind::Dirty, range, woken);
+        // Only those who wait are let go: the first store of any other is to be seen.
+        let source = content.paged_mut().expect("a root");
+        source.resolve(RequestKind::Dirty, range, woken);
+        for (waiting, _) in &*woken {
+            source.modified = true;
+            // If it is refused the store asks for it again.
+            let _ = self.host.unguard(AddrRange::from_bounds(waiting.page, waiting.page + PAGE_SIZE));
+        }
         Ok(())
     }
 
