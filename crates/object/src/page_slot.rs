@@ -156,6 +156,7 @@ mod tests {
     use std::thread;
     use std::time::Instant;
     use zxvm_host::PAGE_SIZE;
+    use zxvm_vm::lock::{Rank, Ranked};
 
     const KEY: u64 = 0xfeed;
     const USER: u64 = 1;
@@ -336,6 +337,21 @@ mod tests {
         assert_eq!(drain(&port), []);
         drop((slot, late));
         port.audit();
+    }
+
+    /// As the engine uses it: under the lock of a family of VMOs, which the last of it may go under, too.
+    #[test]
+    fn requests_come_under_the_lock_of_vmos() {
+        let (port, slot) = slot();
+        let vmo = Ranked::new(Rank::Vmo, Some(slot));
+        let mut locked = vmo.lock();
+        let slot = locked.as_ref().unwrap();
+        slot.request(10, RequestKind::Read, pages(10));
+        slot.withdraw(10);
+        slot.complete();
+        *locked = None;
+        drop(locked);
+        assert_eq!(drain(&port), [None]);
     }
 
     #[test]

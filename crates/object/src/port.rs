@@ -548,6 +548,25 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_is_over_once_the_port_does_not_list_it() {
+        let (port, event) = (Arc::new(Port::new(1)), event());
+        port.wait_async(&event, H, level(1, A)).unwrap();
+        let wait = port.state.lock().waits.values().next().unwrap().clone();
+        // Half of a cancellation: the object still has it, and tells it.
+        let (waits, packets) = port.state.lock().cancel(H..=H, 1);
+        assert_eq!((waits.len(), packets), (1, 0));
+        event.base().signals().update(0, A);
+        assert_eq!(poll(&port), None);
+        drop((waits, wait));
+
+        event.base().signals().update(A, 0);
+        port.wait_async(&event, H, level(2, A)).unwrap();
+        let wait = Arc::downgrade(port.state.lock().waits.values().next().unwrap());
+        assert!(port.cancel_key(2));
+        assert!(wait.upgrade().is_none(), "the event still has the wait");
+    }
+
+    #[test]
     fn a_key_takes_everything_with_it() {
         let (port, event) = (Arc::new(Port::new(1)), event());
         event.base().signals().update(0, B);

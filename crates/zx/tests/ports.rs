@@ -1,6 +1,9 @@
 //! Ports: packets of programs, packets of signals, and threads that wait for them.
 
+mod common;
+
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +15,8 @@ use zx::{
 use zxvm as zx;
 use zxvm_syscall::Kernel;
 use zxvm_syscall::user::UserRef;
+
+use common::StopOnDrop;
 
 const PAST: MonotonicInstant = MonotonicInstant::INFINITE_PAST;
 const NEVER: MonotonicInstant = MonotonicInstant::INFINITE;
@@ -478,4 +483,50 @@ fn waits_signals_closings_and_cancellings_race() {
         }
     }
     assert_eq!(told + untold, ROUNDS);
+}
+
+/// A wait that begins while its handle is closed is refused, or ends with it: it never tells of what comes later.
+#[test]
+fn no_wait_outlives_a_handle_that_closes_meanwhile() {
+    const ROUNDS: u64 = 20_000;
+    let port = Port::create();
+    let kernel = Kernel::current().unwrap();
+    // The handle to wait through, then the outcome; 0 and `NONE_YET` where there is none.
+    const NONE_YET: i32 = 1;
+    let (asked, outcome, stop) = (AtomicU32::new(0), AtomicI32::new(NONE_YET), AtomicBool::new(false));
+    thread::scope(|s| {
+        let _stop = StopOnDrop(&stop);
+        s.spawn(|| {
+            for key in 0..ROUNDS {
+                let raw = loop {
+                    match asked.swap(0, Ordering::Acquire) {
+                        0 if stop.load(Ordering::Relaxed) => return,
+                        0 => std::hint::spin_loop(),
+                        raw => break raw,
+                    }
+                };
+                let result = kernel.object_wait_async(raw, port.raw_handle(), key, Signals::USER_0.bits(), 0);
+                outcome.store(Status::from_result(result).into_raw(), Ordering::Release);
+            }
+        });
+        for key in 0..ROUNDS {
+            let (event, other) = two_handles();
+            asked.store(other.raw_handle(), Ordering::Release);
+            // At another moment each time.
+            for _ in 0..key % 200 {
+                std::hint::spin_loop();
+            }
+            drop(other);
+            let ended = loop {
+                match outcome.swap(NONE_YET, Ordering::Acquire) {
+                    NONE_YET => thread::yield_now(),
+                    ended => break Status::from_raw(ended),
+                }
+            };
+            assert!([Status::OK, Status::BAD_HANDLE].contains(&ended), "{ended:?}");
+            set(&event, Signals::USER_0);
+            assert_eq!(keys(&port), []);
+            assert_eq!(port.cancel(key), Err(Status::NOT_FOUND));
+        }
+    });
 }
