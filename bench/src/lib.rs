@@ -6,6 +6,7 @@
 //! 3. A side returns a number that depends on the work, so that work left undone shows ([`Case::run`]).
 
 pub mod bare;
+pub mod pager;
 pub mod raw;
 pub mod run;
 pub mod zx;

@@ -116,6 +116,34 @@ fn map_fixed(fd: &OwnedFd, at: usize, page: usize) {
     unsafe { mmap(at as *mut _, P, RW, MapFlags::SHARED | MapFlags::FIXED, fd, (page * P) as u64).unwrap() };
 }
 
+/// One more mapping of a file, for reading.
+pub struct View {
+    base: usize,
+    len: usize,
+}
+
+impl View {
+    /// Maps so many pages.
+    pub fn new(fd: &OwnedFd, pages: usize) -> Self {
+        let len = pages * P;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let base = unsafe { mmap(ptr::null_mut(), len, ProtFlags::READ, MapFlags::SHARED, fd, 0).unwrap() as usize };
+        Self { base, len }
+    }
+
+    /// Where it is.
+    pub fn base(&self) -> usize {
+        self.base
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `new`, known to nobody else.
+        unsafe { munmap(self.base as *mut _, self.len).unwrap() }
+    }
+}
+
 /// Random places in a reservation.
 pub struct Places {
     base: usize,
