@@ -433,10 +433,11 @@ impl AddressSpace {
             }
             Next::Ready(_) if stores => {
                 source.modified = true;
-                if source.states.at(range.start()) != PageState::Dirty {
-                    self.make_dirty(layout, vmo, content, range)?;
+                if source.states.at(range.start()) == PageState::Dirty {
+                    return Ok(self.let_dirty_go(layout, content.family(), vmo, range, waiting));
                 }
-                Ok(self.let_dirty_go(layout, content.family(), vmo, range, waiting))
+                self.make_dirty(layout, vmo, content, range)?;
+                Ok(self.let_page_go(AddrRange::from_bounds(waiting.page, waiting.page + PAGE_SIZE), waiting))
             }
             Next::Ready(_) => {
                 self.load_zero(layout, vmo, content, range.start())?;
@@ -485,7 +486,11 @@ impl AddressSpace {
         let run = dirty.into_iter().find(|run| run.intersect(range).is_some()).unwrap_or(range);
         let parts = layout.parts(self.root, family, vmo.content(), run);
         let part = parts.iter().find(|part: &&Part| part.addrs.contains(page));
-        let addrs = part.map_or(page, |part| part.addrs);
+        self.let_page_go(part.map_or(page, |part| part.addrs), waiting)
+    }
+
+    /// Stores to `addrs` go on, to a page of which one waits.
+    fn let_page_go(&self, addrs: AddrRange, waiting: Waiting) -> Answer {
         // A page that was absent and not guarded is not let go by this.
         match self.host.unguard(addrs) {
             Ok(()) if waiting.reason == Wait::Guarded => Answer::LetGo,
