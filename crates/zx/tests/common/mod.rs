@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test program uses its part of this
 
 pub mod family;
+pub mod pager;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
