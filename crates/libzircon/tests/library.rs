@@ -76,3 +76,21 @@ fn snapshots_hold_instants_while_a_thread_writes() {
     expected.push("the writer lost nothing: yes".to_owned());
     assert_eq!(said_by_example("snapshot", &["-lpthread"]), expected);
 }
+
+#[test]
+fn a_file_is_seen_as_memory_and_saved() {
+    let expected = [
+        "0 pages of the file are in memory",
+        "page 40: this is page 40",
+        "page 41: this is page 41",
+        "2 pages of the file are in memory",
+        "saved:",
+        "  pages 7 to 8",
+        "  pages 40 to 40",
+        "page 8 of the file: changed too",
+        "saved:",
+        "  pages 8 to 8",
+        "pages were asked for 4 times, and to be changed 4 times",
+    ];
+    assert_eq!(said_by_example("file_pager", &["-lpthread"]), expected);
+}
