@@ -188,6 +188,21 @@ fn who_waits_for_what_is_replaced_looks_at_what_is_there_now() {
 }
 
 #[test]
+fn who_waits_for_what_is_replaced_asks_the_pager_of_what_is_there_now() {
+    let (pager, region) = (TestPager::new(), Region::new(1));
+    let (vmo, next) = (pager.vmo(FREE, 1), pager.vmo_with_key(FREE, 1, 7));
+    let at = region.map(0, &vmo, 0, 1, RW);
+    let load = task(move || try_peek(at));
+    pager.expect_read(0..1);
+    replace(&region, &next);
+    load.waits();
+    assert_eq!(pager.next(), (7, Asked::Read(0..1)));
+    pager.supply(&next, 0..1);
+    assert_eq!(load.end(), Ok(byte_of(0)));
+    pager.expect_nothing();
+}
+
+#[test]
 fn a_region_that_is_destroyed_lets_its_waiters_go() {
     let (pager, region) = (TestPager::new(), Region::new(4));
     let vmo = pager.vmo(FREE, 4);
