@@ -168,6 +168,15 @@ pub enum HostError {
     Other(i32),
 }
 
+/// Where a call stopped that keeps what it has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Halfway {
+    /// Bytes done, from the start on.
+    pub done: u64,
+    /// Why it stopped.
+    pub error: HostError,
+}
+
 /// Short for results of the host.
 pub type HostResult<T = ()> = Result<T, HostError>;
 
@@ -194,11 +203,11 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// `Fault`, `NoMemory`: bytes before it have been copied.
     fn write_store(&self, store: StoreId, at: u64, from: UserRef<'_>) -> HostResult;
 
-    /// Copies `from` to the range of the store `to` that starts at `at`, committing all pages there.
+    /// Copies `from` to the range of the store `to` that starts at `at`, all of which is absent, committing all pages there.
     ///
     /// # Errors
-    /// `NoMemory`: some pages may have been committed, with any content.
-    fn copy(&self, store: StoreId, from: StoreRange, to: StoreId, at: u64) -> HostResult;
+    /// `NoMemory`: so much of it, whole pages from the start on, has been copied; the rest is absent.
+    fn copy(&self, store: StoreId, from: StoreRange, to: StoreId, at: u64) -> Result<(), Halfway>;
 
     /// Commits every absent page of the range; content is kept. If `window` is given, it is an address range of the
     /// same length whose pages show exactly this store range with `WRITE` allowed, none guarded: page-table entries are made

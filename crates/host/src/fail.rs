@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::addr::{AddrRange, StoreRange};
 use crate::api::{
-    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, Room, RunSink, StoreId, Thread, View, Watch,
+    Access, FaultSink, Halfway, Host, HostError, HostResult, Piece, Prot, Room, RunSink, StoreId, Thread, View, Watch,
 };
 use crate::user::{UserRef, UserSlice};
 
@@ -128,8 +128,8 @@ impl<H: Host + ?Sized> Host for FailNth<H> {
         self.host.write_store(store, at, from)
     }
 
-    fn copy(&self, store: StoreId, from: StoreRange, to: StoreId, at: u64) -> HostResult {
-        self.count()?;
+    fn copy(&self, store: StoreId, from: StoreRange, to: StoreId, at: u64) -> Result<(), Halfway> {
+        self.count().map_err(|error| Halfway { done: 0, error })?;
         self.host.copy(store, from, to, at)
     }
 

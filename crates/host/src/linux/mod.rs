@@ -33,8 +33,8 @@ pub use words::Words;
 
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange};
 use crate::api::{
-    Access, FaultSink, Host, HostError, HostResult, Piece, Prot, Room, RunSink, STORE_SIZE, StoreId, Thread, View,
-    Watch,
+    Access, FaultSink, Halfway, Host, HostError, HostResult, Piece, Prot, Room, RunSink, STORE_SIZE, StoreId, Thread,
+    View, Watch,
 };
 use faults::Faults;
 use user::{UserRef, UserSlice};
@@ -212,13 +212,19 @@ impl Drop for Alias {
 }
 
 /// Copies from store to store, `N` bytes at a time.
-fn copy_by<const N: usize>(store: StoreId, from: StoreRange, to: StoreId, at: u64) -> HostResult {
+fn copy_by<const N: usize>(store: StoreId, from: StoreRange, to: StoreId, at: u64) -> Result<(), Halfway> {
     let mut bounce = [0_u8; N];
     let mut done = 0;
     while done < from.len() {
         let bytes = &mut bounce[..N.min((from.len() - done) as usize)];
-        sys::read_at(fd(&store).as_raw_fd(), from.start() + done, UserSlice::from(&mut *bytes))?;
-        sys::write_at(fd(&to).as_raw_fd(), at + done, UserRef::from(&*bytes))?;
+        let copied = sys::read_at(fd(&store).as_raw_fd(), from.start() + done, UserSlice::from(&mut *bytes))
+            .and_then(|()| sys::write_at(fd(&to).as_raw_fd(), at + done, UserRef::from(&*bytes)));
+        copied.map_err(|error| {
+            // What of these bytes came through is taken back. Freeing takes no memory.
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            let _ = retry(|| rustix::fs::fallocate(fd(&to), flags, at + done, bytes.len() as u64));
+            Halfway { done, error }
+        })?;
         done += bytes.len() as u64;
     }
     Ok(())
@@ -253,7 +259,7 @@ impl Host for LinuxHost {
         sys::write_at(fd(&store).as_raw_fd(), at, from)
     }
 
-    fn copy(&self, store: StoreId, from: StoreRange, to: StoreId, at: u64) -> HostResult {
+    fn copy(&self, store: StoreId, from: StoreRange, to: StoreId, at: u64) -> Result<(), Halfway> {
         match from.len() {
             PAGE_SIZE => copy_by::<{ PAGE_SIZE as usize }>(store, from, to, at),
             _ => copy_by::<COPY_MAX>(store, from, to, at),

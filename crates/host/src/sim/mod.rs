@@ -26,8 +26,8 @@ use self::space::{Space, bounds};
 use self::store::Store;
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange, round_down};
 use crate::api::{
-    Access, Answer, FaultSink, Host, HostError, HostResult, Piece, Prot, Room, RunSink, STORE_SIZE, StoreId, Thread,
-    View, Wait, Waiting, Watch,
+    Access, Answer, FaultSink, Halfway, Host, HostError, HostResult, Piece, Prot, Room, RunSink, STORE_SIZE, StoreId,
+    Thread, View, Wait, Waiting, Watch,
 };
 use crate::user::{UserFault, UserRef, UserSlice};
 
@@ -451,19 +451,22 @@ impl Host for SimHost {
         self.write_with(store, at, from.addr(), from.len(), |done, bytes| from.part(done, bytes.len()).copy_to(bytes))
     }
 
-    fn copy(&self, store: StoreId, from: StoreRange, to: StoreId, at: u64) -> HostResult {
+    fn copy(&self, store: StoreId, from: StoreRange, to: StoreId, at: u64) -> Result<(), Halfway> {
         let mut state = self.lock();
         state.open(store);
         state.open(to);
         check_in_store(from.start(), from.len());
         check_in_store(at, from.len());
+        let there = state.live(to).committed.runs(at..at + from.len()).next();
+        assert_eq!(there, None, "contract: pages are there where {from:?} is to go");
         let end = state.commit(to, at..at + from.len());
         let mut bytes = [0; PAGE_SIZE as usize];
         for page in (at..end).step_by(PAGE_SIZE as usize) {
             state.live(store).read(from.start() + (page - at), &mut bytes);
             state.live(to).write(page, &bytes);
         }
-        if end < at + from.len() { Err(HostError::NoMemory) } else { Ok(()) }
+        let done = end - at;
+        if done < from.len() { Err(Halfway { done, error: HostError::NoMemory }) } else { Ok(()) }
     }
 
     fn commit(&self, store: StoreId, range: StoreRange, window: Option<AddrRange>) -> HostResult {

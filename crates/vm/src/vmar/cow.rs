@@ -427,7 +427,8 @@ impl AddressSpace {
 /// Copies what is in the pages of the cell to a place that nobody uses.
 fn copy(family: &Family, state: &mut FamilyState, cell: &Cell, window: &Arc<Window>, at: u64) -> Result<(), Status> {
     let (from, to) = (cell.stored(), window.part(at, cell.range.len()).start());
-    let copied = family.host().copy(cell.window.store(), from, window.store(), to).map_err(status);
+    let copied =
+        family.host().copy(cell.window.store(), from, window.store(), to).map_err(|halfway| status(halfway.error));
     copied.inspect_err(|_| state.free(family.host(), window, window.part(at, cell.range.len())))
 }
 

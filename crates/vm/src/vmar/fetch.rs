@@ -245,14 +245,13 @@ impl AddressSpace {
                 let _layout = self.layout.read();
                 let content = &mut vmo.lock();
                 content.check_inside(whole)?;
-                vmo.free(content, whole).map(|()| {
-                    vmo.family().moved();
-                    let source = content.paged_mut().expect("a root");
-                    source.unload(whole);
-                    source.states.zero(whole);
+                let result = vmo.drop_pages(content, whole, |source, part| {
+                    source.states.zero(part);
                     source.modified = true;
-                    source.resolve(RequestKind::Read, whole, &mut woken);
-                })
+                    source.resolve(RequestKind::Read, part, &mut woken);
+                });
+                vmo.family().moved();
+                result
             };
             self.wake(woken);
             result?;
@@ -365,13 +364,19 @@ impl AddressSpace {
 
     /// Zero pages of a root become committed, guarded wherever they may be stored through.
     fn commit_zero(&self, layout: &Layout, vmo: &Vmo, content: &mut Locked<'_>, range: VmoRange) -> Result<(), Status> {
+        vmo.check_plausible(range)?;
         let family = content.family_mut();
         let root = family.contents[ROOT as usize].whole();
         family.ensure(&vmo.family().stores, ROOT, range, root)?;
         self.guard_shown(layout, family, range)?;
-        family.contents[ROOT as usize].extents.places(range).try_for_each(|place| {
+        let result = family.contents[ROOT as usize].extents.places(range).try_for_each(|place| {
             let part = place.window.part(place.at, place.range.len());
             self.host.commit(place.window.store(), part, None).map_err(status)
+        });
+        result.inspect_err(|_| {
+            // Some may be there: they are as if somebody had loaded from them.
+            let source = content.family_mut().source.as_deref_mut().expect("there is a root");
+            source.loaded.extend((range.start()..range.end()).step_by(PAGE_SIZE as usize));
         })
     }
 

@@ -132,7 +132,8 @@ impl AddressSpace {
                 for from in committed {
                     let into = place.range.start() - below.start() + (from.start() - start.start());
                     let (store, to) = target(into, from.len());
-                    self.host.copy(place.window.store(), from, store, to.start()).map_err(status)?;
+                    let copied = self.host.copy(place.window.store(), from, store, to.start());
+                    copied.map_err(|halfway| status(halfway.error))?;
                 }
             }
         }

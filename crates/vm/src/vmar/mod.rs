@@ -207,7 +207,8 @@ impl AddressSpace {
     /// # Panics
     /// If one does not hold.
     pub fn audit(&self) {
-        let layout = self.layout.read();
+        // For writing: faults are resolved under it for reading, and would be seen half way.
+        let layout = self.layout.write();
         layout.audit(self.root, None);
         assert!(!layout.is_damaged(), "the host would not put back {:?}", layout.damaged);
         let (views, watched) = layout.views(self.root, self.range);

@@ -172,8 +172,7 @@ impl AddressSpace {
                 };
                 let source = content.paged_mut().expect("a root");
                 source.set(VmoRange::from_bounds(at, part.start()), PageState::CleanZero);
-                self.fill(vmo, content, part, piece, part.start() - start)?;
-                content.paged_mut().expect("a root").set(part, PageState::Clean);
+                self.fill(content, part, piece, part.start() - start)?;
                 at = part.end();
             }
             content.paged_mut().expect("a root").set(VmoRange::from_bounds(at, run.end()), PageState::CleanZero);
@@ -181,26 +180,19 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Copies what was taken to absent pages.
-    fn fill(
-        &self,
-        vmo: &Vmo,
-        content: &mut Locked<'_>,
-        part: VmoRange,
-        piece: &Taken,
-        into: u64,
-    ) -> Result<(), Status> {
-        let copied = content.extents.places(part).try_for_each(|place| {
+    /// Copies what was taken to absent pages, which are clean then: all, or those before a refusal.
+    fn fill(&self, content: &mut Locked<'_>, part: VmoRange, piece: &Taken, into: u64) -> Result<(), Status> {
+        let (mut end, mut result) = (part.end(), Ok(()));
+        for place in content.extents.places(part) {
             let from = piece.window.part(piece.at + into + (place.range.start() - part.start()), place.range.len());
             let to = place.window.offset(place.at);
-            self.host.copy(piece.window.store(), from, place.window.store(), to).map_err(status)
-        });
-        copied.inspect_err(|_| {
-            // Absent pages are not committed. If the host will not free them they are dirty: so nothing is lost that way.
-            if vmo.free(content, part).is_err() {
-                content.paged_mut().expect("a root").set(part, PageState::Dirty);
+            if let Err(halfway) = self.host.copy(piece.window.store(), from, place.window.store(), to) {
+                (end, result) = (place.range.start() + halfway.done, Err(status(halfway.error)));
+                break;
             }
-        })
+        }
+        content.paged_mut().expect("a root").set(VmoRange::from_bounds(part.start(), end), PageState::Clean);
+        result
     }
 
     /// Makes page-table entries for pages just supplied, in mappings where somebody waited for some of them.
@@ -379,9 +371,7 @@ impl AddressSpace {
             };
             for run in source.states.runs_where(VmoRange::from_bounds(0, size), clean) {
                 // What the host does not free stays.
-                if vmo.free(content, run).is_ok() {
-                    content.paged_mut().expect("a root").set(run, PageState::Absent);
-                }
+                let _ = vmo.drop_pages(content, run, |source, part| source.set(part, PageState::Absent));
             }
             vmo.family().moved();
         }

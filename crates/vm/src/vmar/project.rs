@@ -288,6 +288,7 @@ impl AddressSpace {
                 return Err(error);
             }
         }
+        self.wake_shown(&steps.0);
         Ok(())
     }
 
@@ -298,12 +299,17 @@ impl AddressSpace {
             (Step::Protect(range, prot), room) => self.host.protect(range, prot, room),
             (Step::Watch(range, what), room) => self.watch(range, what, room),
             (Step::Guard(range), _) => self.host.guard(range),
-        }?;
-        match step {
-            Step::Show(range, _) => self.wake_parked(range),
-            Step::Protect(..) | Step::Watch(..) | Step::Guard(_) => {}
         }
-        Ok(())
+    }
+
+    /// Those who wait where something was shown anew try again: the host leaves them asleep.
+    fn wake_shown(&self, steps: &[Step]) {
+        for step in steps {
+            match step {
+                Step::Show(range, _) => self.wake_parked(*range),
+                Step::Protect(..) | Step::Watch(..) | Step::Guard(_) => {}
+            }
+        }
     }
 
     /// Watches `range`. Where pages are only to be guarded one day and that cannot be had, who needs a guard finds out.
@@ -347,12 +353,14 @@ impl AddressSpace {
         let mut steps = Steps::default();
         steps.show_watched(merged(views), watched);
         let result = steps.0.iter().try_for_each(|&step| self.step(step, Room::Reserve));
-        result.inspect_err(|_| {
+        let result = result.inspect_err(|_| {
             if !watched.ranges.is_empty() {
                 // Until it can be shown right, nothing is: a store must not reach what is another one's.
                 let _ = self.host.restore(range, View::Held);
             }
             layout.note_damaged(range);
-        })
+        });
+        self.wake_shown(&steps.0);
+        result
     }
 }

@@ -240,6 +240,32 @@ impl Vmo {
         Ok(Arc::new(Self { family, koid: request.koid, kind, shows: Shows::Whole, content: ROOT, node: 0 }))
     }
 
+    /// Frees the pages of `range` of a root, part by part: `gone` says what each is then.
+    ///
+    /// # Errors
+    /// What the host gives; parts before it are gone.
+    pub(crate) fn drop_pages(
+        &self,
+        content: &mut Locked<'_>,
+        range: VmoRange,
+        mut gone: impl FnMut(&mut Source, VmoRange),
+    ) -> Result<(), Status> {
+        let mut parts: Vec<VmoRange> = content.extents.places(range).map(|place| place.range).collect();
+        parts.push(VmoRange::from_bounds(range.end(), range.end()));
+        let mut at = range.start();
+        for part in parts {
+            let gap = VmoRange::from_bounds(at, part.start());
+            at = part.end();
+            self.free(content, part)?;
+            let source = content.paged_mut().expect("a root");
+            for part in [gap, part].into_iter().filter(|part| !part.is_empty()) {
+                source.unload(part);
+                gone(source, part);
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a pager is behind it, or behind what it was made of.
     pub fn is_pager_backed(&self) -> bool {
         self.lock().family().source.is_some()
