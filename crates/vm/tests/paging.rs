@@ -328,3 +328,22 @@ fn the_last_one_over_a_root_says_that_it_is_over() {
     assert_eq!(*port.1.lock().unwrap(), 1);
     assert_eq!(host.memory_pages(), 0);
 }
+
+#[test]
+fn what_lies_over_a_clone_that_shrinks_shows_zeros_of_its_own() {
+    let machine = Machine::new(4, false);
+    machine.supply(0, 4).unwrap();
+    let low = machine.child(&machine.vmo, ChildKind::AtLeastOnWrite, 4).unwrap();
+    let high = machine.child(&low, ChildKind::AtLeastOnWrite, 4).unwrap();
+    machine.write(&low, 2, 70);
+    let at = machine.map_of(&high);
+    machine.space.set_vmo_size(&low, PAGE_SIZE).unwrap();
+    machine.audit();
+    let shown = [0, 1, 2, 3].map(|page| machine.host.load(at + page * PAGE_SIZE));
+    assert_eq!(shown, [1, 0, 0, 0].map(Ok));
+    assert_eq!([1, 2].map(|page| machine.read(&high, page)), [0, 0]);
+    machine.host.store(at + PAGE_SIZE, 80).unwrap();
+    assert_eq!((machine.read(&high, 1), machine.read(&machine.vmo, 1)), (80, 2));
+    assert!(machine.dirty().is_empty(), "a store to a clone is no store to the root");
+    machine.audit();
+}

@@ -79,7 +79,7 @@ impl AddressSpace {
             let seen = family.seen_through(of, below);
             let seen: Vec<Part> = seen
                 .into_iter()
-                .filter(|&(other, _)| other != number && lies_over(family, other, number))
+                .filter(|&(other, _)| other != number && family.lies_over(other, number))
                 .flat_map(|(other, range)| layout.parts(self.root, family, other, range))
                 .collect();
             for (index, part) in seen.iter().enumerate() {
@@ -191,9 +191,9 @@ impl AddressSpace {
         let content = &mut vmo.lock();
         let number = content.number();
         let family = content.family_mut();
-        let seen = family.seen_through(number, VmoRange::from_bounds(end.min(old), old));
         family.shorten_reaches(number, end);
-        for (other, range) in seen {
+        // Also where it has nothing of its own any more: what it showed there was shown through it.
+        for (other, range) in family.nobodys_over(number, VmoRange::from_bounds(end.min(old), old)) {
             let whole = family.contents[other as usize].whole();
             let placed = family.ensure(&vmo.family().stores, other, range, whole);
             for part in layout.parts(self.root, family, other, range) {
@@ -204,16 +204,4 @@ impl AddressSpace {
             }
         }
     }
-}
-
-/// Whether `above` lies over `below`, at whatever distance.
-fn lies_over(family: &FamilyState, above: u32, below: u32) -> bool {
-    let mut at = above;
-    while let Some(over) = family.over(at) {
-        at = over.parent;
-        if at == below {
-            return true;
-        }
-    }
-    false
 }

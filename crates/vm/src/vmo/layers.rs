@@ -105,6 +105,22 @@ impl FamilyState {
 
     /// Who else shows pages of `range` of a content as its own: others that lie over it, each with its pages.
     pub fn seen_through(&self, content: u32, range: VmoRange) -> Vec<(u32, VmoRange)> {
+        self.shown_by_others(content, range, |_, of| of == Some(content))
+    }
+
+    /// What others that lie over a content, at whatever distance, show as nobody's where `range` of it is: each with its
+    /// pages.
+    pub fn nobodys_over(&self, content: u32, range: VmoRange) -> Vec<(u32, VmoRange)> {
+        self.shown_by_others(content, range, |other, of| of.is_none() && self.lies_over(other, content))
+    }
+
+    /// The pages of others at the place of `range` of a content, as far as `which` is true of the other and of whose they are.
+    fn shown_by_others(
+        &self,
+        content: u32,
+        range: VmoRange,
+        which: impl Fn(u32, Option<u32>) -> bool,
+    ) -> Vec<(u32, VmoRange)> {
         let Some(source) = self.source.as_deref() else { return Vec::new() };
         let origin = self.contents[content as usize].origin;
         let mut seen = Vec::new();
@@ -112,10 +128,15 @@ impl FamilyState {
             let held = &self.contents[other as usize];
             let local = |at: u64| (origin + at).saturating_sub(held.origin).min(held.size);
             let range = VmoRange::from_bounds(local(range.start()), local(range.end()));
-            let through = self.layers(other, range).filter(|layer| layer.of == Some(content));
-            seen.extend(through.map(|layer| (other, layer.range)));
+            let shown = self.layers(other, range).filter(|layer| which(other, layer.of));
+            seen.extend(shown.map(|layer| (other, layer.range)));
         }
         seen
+    }
+
+    /// Whether `above` lies over `below`, at whatever distance.
+    pub fn lies_over(&self, above: u32, below: u32) -> bool {
+        core::iter::successors(self.over(above), |over| self.over(over.parent)).any(|over| over.parent == below)
     }
 
     /// A content ends at `end` of its own now: what lies over it does not reach further.
