@@ -347,3 +347,28 @@ fn what_lies_over_a_clone_that_shrinks_shows_zeros_of_its_own() {
     assert!(machine.dirty().is_empty(), "a store to a clone is no store to the root");
     machine.audit();
 }
+
+#[test]
+fn consent_to_some_pages_lets_no_store_go_to_others() {
+    let machine = Machine::new(16, true);
+    machine.supply(0, 16).unwrap();
+    let bytes = [5; 16 * PAGE_SIZE as usize];
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| machine.space.write_vmo(&machine.vmo, 0, UserRef::from(&bytes[..])));
+        while machine.port.0.lock().unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        assert_eq!(machine.port.take(), [(DIRTY, 0, 16)]);
+        assert_eq!(machine.host.store(machine.at(3), 9), Err(SimFault::Waits));
+        assert!(machine.port.take().is_empty(), "it waits by the writer's request");
+        machine.op(PagerOp::Dirty, 0, 8).unwrap();
+        machine.op(BEGIN, 0, 8).unwrap();
+        machine.op(PagerOp::Dirty, 8, 16).unwrap();
+        // What is being saved by now is not stored to without another consent.
+        let stored = machine.host.store(machine.at(3), 9);
+        machine.op(PagerOp::Dirty, 0, 16).unwrap();
+        writer.join().unwrap().unwrap();
+        assert_eq!(stored, Err(SimFault::Waits));
+    });
+    machine.audit();
+}

@@ -332,13 +332,19 @@ impl AddressSpace {
             return Ok(());
         }
         self.make_dirty(layout, vmo, content, range)?;
-        // Only those who wait are let go: the first store of any other is to be seen.
+        // Only those who wait for these pages are let go: the first store of any other is to be seen. (Others may have waited
+        // by the same request, for what was let become dirty before, and is being saved by now.)
+        let parts = layout.parts(self.root, content.family(), ROOT, range);
         let source = content.paged_mut().expect("a root");
         source.resolve(RequestKind::Dirty, range, woken);
         for (waiting, _) in &*woken {
+            let page = AddrRange::from_bounds(waiting.page, waiting.page + PAGE_SIZE);
+            if !parts.iter().any(|part| part.addrs.contains(page)) {
+                continue;
+            }
             source.modified = true;
             // If it is refused the store asks for it again.
-            let _ = self.host.unguard(AddrRange::from_bounds(waiting.page, waiting.page + PAGE_SIZE));
+            let _ = self.host.unguard(page);
         }
         Ok(())
     }
