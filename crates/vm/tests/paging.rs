@@ -8,7 +8,7 @@ use zxvm_host::{PAGE_SIZE, Prot, VmoRange};
 use zxvm_types::Status;
 use zxvm_vm::{
     AddressSpace, ChildKind, ChildRequest, MapRequest, Pager, PagerOp, PagerVmoRequest, Place, RequestKind,
-    RequestPort, StoreSet, Vmo, VmoKind,
+    RequestPort, StoreSet, Vmo, VmoKind, VmoOp,
 };
 
 /// What was sent and not taken back.
@@ -370,5 +370,17 @@ fn consent_to_some_pages_lets_no_store_go_to_others() {
         writer.join().unwrap().unwrap();
         assert_eq!(stored, Err(SimFault::Waits));
     });
+    machine.audit();
+}
+
+#[test]
+fn what_is_zeroed_in_a_snapshot_of_a_clone_is_not_what_is_below() {
+    let machine = Machine::new(4, false);
+    machine.supply(0, 4).unwrap();
+    let clone = machine.child(&machine.vmo, ChildKind::Modified, 4).unwrap();
+    machine.write(&clone, 0, 70);
+    let frozen = machine.child(&clone, ChildKind::Modified, 4).unwrap();
+    machine.space.vmo_op_range(&frozen, VmoOp::Zero, 0, PAGE_SIZE).unwrap();
+    assert_eq!((machine.read(&frozen, 0), machine.read(&clone, 0)), (0, 70));
     machine.audit();
 }

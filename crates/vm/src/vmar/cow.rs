@@ -150,7 +150,9 @@ impl AddressSpace {
     ) -> Result<(), Status> {
         let mut rest = range;
         while let Some(cell) = state.first_shared(content, rest) {
-            let done = if layout.parts(self.root, state, content, cell.range).is_empty() {
+            // Where it lies over another content, what it has no place for would be shown of that.
+            let lies_over = state.over(content).is_some();
+            let done = if !lies_over && layout.parts(self.root, state, content, cell.range).is_empty() {
                 state.release(family.host(), &cell);
                 let content = &mut state.contents[content as usize];
                 content.known.forget(cell.range);
