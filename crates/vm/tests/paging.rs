@@ -384,3 +384,20 @@ fn what_is_zeroed_in_a_snapshot_of_a_clone_is_not_what_is_below() {
     assert_eq!((machine.read(&frozen, 0), machine.read(&clone, 0)), (0, 70));
     machine.audit();
 }
+
+#[test]
+fn what_was_zeroed_in_a_clone_is_zero_in_its_snapshot() {
+    let machine = Machine::new(6, false);
+    machine.supply(0, 6).unwrap();
+    let clone = machine.child(&machine.vmo, ChildKind::Modified, 6).unwrap();
+    machine.space.vmo_op_range(&clone, VmoOp::Zero, PAGE_SIZE, 3 * PAGE_SIZE).unwrap();
+    machine.write(&clone, 2, 70);
+    let frozen = machine.child(&clone, ChildKind::Modified, 6).unwrap();
+    machine.audit();
+    machine.write(&clone, 1, 71);
+    let seen = [0, 1, 2, 3, 4].map(|page| machine.read(&frozen, page));
+    assert_eq!(seen, [1, 0, 70, 0, 5]);
+    machine.write(&frozen, 3, 72);
+    assert_eq!([1, 2, 3].map(|page| machine.read(&clone, page)), [71, 70, 0]);
+    machine.audit();
+}

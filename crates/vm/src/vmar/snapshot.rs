@@ -82,11 +82,11 @@ impl AddressSpace {
         let size = addr::round_up(request.size).expect("checked");
         let range = VmoRange::from_bounds(request.offset, request.offset + size);
         let Some(range) = range.intersect(content.whole()) else {
-            return Ok(parent.add_snapshot(content, request, &[]));
+            return parent.add_snapshot(content, request, &[]);
         };
         let frozen = self.freeze(&layout, parent, content, range)?;
         let runs = self.guard_all(parent, content, range, &frozen)?;
-        let child = parent.add_snapshot(content, request, &runs);
+        let child = parent.add_snapshot(content, request, &runs)?;
         self.thaw(&frozen, &runs);
         Ok(child)
     }

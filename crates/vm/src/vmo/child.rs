@@ -12,6 +12,7 @@ use super::family::{Content, FamilyState, Locked, Node};
 use super::layers::Over;
 use super::source::ROOT;
 use super::{CachePolicy, MAX_SIZE, Shows, Vmo, VmoKind};
+use crate::error::status;
 
 /// Kinds of children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,17 +179,32 @@ impl Vmo {
 
     /// Adds a snapshot to the family, which holds what its parent holds of `runs` (ranges of the parent that are
     /// committed, and to which nobody stores any more).
+    ///
+    /// # Errors
+    /// `NO_MEMORY`, `NO_RESOURCES`: no store for what is zero in the parent and not below it.
     pub(crate) fn add_snapshot(
         self: &Arc<Self>,
         content: &mut Locked<'_>,
         request: &ChildRequest,
         runs: &[VmoRange],
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, Status> {
         let size = addr::round_up(request.size).expect("checked");
         let mut child = Content::new(size, request.size, request.resizable, content.origin + request.offset);
         child.careful = true;
         content.careful = true;
         let family = content.family_mut();
+        let capacity = child.capacity(size);
+        for zeros in family.zeros_over(self.content, VmoRange::from_bounds(request.offset, request.offset + size), runs)
+        {
+            let (mut at, end) = (zeros.start() - request.offset, zeros.end() - request.offset);
+            while at < end {
+                let rest = VmoRange::from_bounds(at, end);
+                let window = |len| self.family.stores.window(len);
+                let place = child.extents.other_place(rest, capacity, &family.frames, window).map_err(status)?;
+                child.extents.replace(place.0, &place.1, place.2);
+                at = place.0.end();
+            }
+        }
         for &run in runs {
             for cell in family.cells(self.content, run) {
                 let start = cell.range.start() - request.offset;
@@ -207,7 +223,7 @@ impl Vmo {
         {
             mine.pair = over.and_then(|over| over.pair);
         }
-        self.add_content(content, request, child, over)
+        Ok(self.add_content(content, request, child, over))
     }
 
     fn add_content(

@@ -139,6 +139,28 @@ impl FamilyState {
         core::iter::successors(self.over(above), |over| self.over(over.parent)).any(|over| over.parent == below)
     }
 
+    /// What of `range` of a content that lies over another is zero though there may be something below: it has a place of its
+    /// own, outside `runs`, which are committed.
+    pub fn zeros_over(&self, content: u32, range: VmoRange, runs: &[VmoRange]) -> Vec<VmoRange> {
+        let Some(over) = self.over(content) else { return Vec::new() };
+        let held = &self.contents[content as usize];
+        let reach = VmoRange::from_bounds(0, over.reach.saturating_sub(held.origin));
+        let Some(range) = range.intersect(reach) else { return Vec::new() };
+        let mut zeros = Vec::new();
+        for place in held.extents.places(range) {
+            let mut at = place.range.start();
+            let first = runs.partition_point(|run| run.end() <= at);
+            let inside = runs[first..].iter().map_while(|run| run.intersect(place.range));
+            for (start, end) in inside.map(|run| (run.start(), run.end())).chain([(place.range.end(), u64::MAX)]) {
+                if at < start {
+                    zeros.push(VmoRange::from_bounds(at, start));
+                }
+                at = end;
+            }
+        }
+        zeros
+    }
+
     /// A content ends at `end` of its own now: what lies over it does not reach further.
     pub fn shorten_reaches(&mut self, content: u32, end: u64) {
         let end = self.contents[content as usize].origin.saturating_add(end);
