@@ -1,5 +1,6 @@
 //! A pager behind mapped memory, on the simulated machine: who is asked for what, and what is seen.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use zxvm_host::sim::{SimFault, SimHost};
@@ -108,7 +109,7 @@ impl Machine {
     fn supply(&self, from: u64, to: u64) -> Result<(), Status> {
         let aux = Vmo::create(&self.stores, 2, PLAIN, (to - from) * PAGE_SIZE, 0).unwrap();
         for page in from..to {
-            let bytes = [page as u8 + 1; PAGE_SIZE as usize];
+            let bytes = [(page + 1) as u8; PAGE_SIZE as usize];
             self.space.write_vmo(&aux, (page - from) * PAGE_SIZE, UserRef::from(&bytes[..])).unwrap();
         }
         self.space.supply_pages(&self.pager, &self.vmo, from * PAGE_SIZE, (to - from) * PAGE_SIZE, &aux, 0)
@@ -400,4 +401,29 @@ fn what_was_zeroed_in_a_clone_is_zero_in_its_snapshot() {
     machine.write(&frozen, 3, 72);
     assert_eq!([1, 2, 3].map(|page| machine.read(&clone, page)), [71, 70, 0]);
     machine.audit();
+}
+
+#[test]
+fn a_read_beside_a_detach_sees_what_was_there_or_fails() {
+    const PAGES: u64 = 8000;
+    for _ in 0..10 {
+        let machine = Machine::new(PAGES, false);
+        machine.supply(0, 2).unwrap();
+        // What is clean is in many runs, which go one after the other.
+        (2..PAGES).step_by(2).for_each(|page| machine.supply(page, page + 1).unwrap());
+        let begun = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut byte = [0];
+                while machine.space.read_vmo(&machine.vmo, PAGE_SIZE, UserSlice::from(&mut byte[..])).is_ok() {
+                    assert_eq!(byte, [2]);
+                    begun.store(true, Ordering::Relaxed);
+                }
+            });
+            while !begun.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            machine.space.detach_vmo(&machine.pager, &machine.vmo).unwrap();
+        });
+    }
 }

@@ -375,11 +375,13 @@ impl AddressSpace {
                 PageState::Clean | PageState::CleanZero => true,
                 PageState::Absent | PageState::AwaitingClean | PageState::Dirty | PageState::DirtyZero => false,
             };
-            for run in source.states.runs_where(VmoRange::from_bounds(0, size), clean) {
+            let runs = source.states.runs_where(VmoRange::from_bounds(0, size), clean);
+            // Before they go: who copies from them without the lock looks afterwards.
+            vmo.family().moved();
+            for run in runs {
                 // What the host does not free stays.
                 let _ = vmo.drop_pages(content, run, |source, part| source.set(part, PageState::Absent));
             }
-            vmo.family().moved();
         }
         self.wake(woken);
         Ok(())

@@ -64,8 +64,9 @@ impl Vmo {
         let host = self.host();
         if content.careful {
             let beyond = VmoRange::from_bounds(at, u64::MAX - (PAGE_SIZE - 1));
-            content.family_mut().forget(host, self.content, beyond);
+            // Before it goes: who copies from it without the lock looks afterwards.
             self.family.moved();
+            content.family_mut().forget(host, self.content, beyond);
             return Vec::new();
         }
         let inside = VmoRange::from_bounds(at, content.size.max(at));
