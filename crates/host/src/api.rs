@@ -100,6 +100,8 @@ pub enum Wait {
     Absent,
     /// The page has no page-table entry.
     Unentered,
+    /// One of these; the host cannot tell which. A load is not `Guarded`.
+    Unknown,
 }
 
 /// A thread of this process, as the host numbers it.
@@ -113,7 +115,7 @@ pub struct Waiting {
     pub page: u64,
     /// Why.
     pub reason: Wait,
-    /// Whether it is a store.
+    /// Whether it is a store. Known also where the reason is not.
     pub store: bool,
     /// Whose it is.
     pub thread: Thread,
@@ -128,7 +130,7 @@ pub enum Answer {
     LetGo,
     /// It waits until [`Host::wake`] or [`Host::unguard`] of its page, or [`Host::fail`].
     Later,
-    /// It cannot be done: the thread gets the signal for a bus error, with this error number.
+    /// It cannot be done: the thread gets the signal for a bus error, with this error number, which is not 0.
     Fail(i32),
 }
 
@@ -268,7 +270,7 @@ pub trait Host: Send + Sync + fmt::Debug {
     fn wake(&self, range: AddrRange);
 
     /// The thread that waits with an access to the page at `addr` gets the signal for a bus error, with the address and
-    /// `error` as its error number. If it handles that and returns, it tries again.
+    /// `error`, which is not 0, as its error number. If it handles that and returns, it tries again.
     fn fail(&self, thread: Thread, addr: u64, error: i32);
 
     /// From now on accesses to `range`, all of which shows stores, wait as `what` says, if they did not wait for more

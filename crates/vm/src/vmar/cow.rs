@@ -338,28 +338,33 @@ impl AddressSpace {
         if let Some(answer) = self.access_over(&layout, vmo, content, range, waiting)? {
             return Ok(Resolved::Answered(answer));
         }
-        match waiting.reason {
-            Wait::Guarded => {
-                let (prot, _) = mapping.prots.run_at(page.start() - base.start(), base.len());
-                if !prot.contains(Prot::WRITE) {
-                    return Ok(Resolved::Nothing);
-                }
-                let state = content.family_mut();
-                if state.first_shared(vmo.content(), range).is_some() {
-                    self.make_own(&layout, vmo.family(), state, vmo.content(), range)?;
-                } else if self.let_stores_go(&layout, state, vmo, range, page) {
-                    return Ok(Resolved::LetGo);
-                }
-                // Where the page was moved to it is not guarded; then there is nothing to end.
-                return Ok(if self.host.unguard(page).is_ok() { Resolved::LetGo } else { Resolved::Something });
-            }
-            // Only what is careful was ever frozen.
-            Wait::Absent if !content.careful => return Ok(Resolved::Nothing),
-            Wait::Absent => self.let_absent_go(&layout, vmo, content, range, page)?,
+        // Only what is careful was ever frozen.
+        let (absent, stores) = match waiting.reason {
+            Wait::Guarded => (false, true),
+            Wait::Absent => (content.careful, false),
             // It was, until the locks were free.
-            Wait::Unentered => {}
+            Wait::Unentered => return Ok(Resolved::Something),
+            Wait::Unknown => {
+                let mut there = false;
+                vmo.committed_in(content, range, &mut |_, _| there = true)?;
+                (content.careful && !there, waiting.store)
+            }
+        };
+        if absent {
+            self.let_absent_go(&layout, vmo, content, range, page)?;
         }
-        Ok(Resolved::Something)
+        let (prot, _) = mapping.prots.run_at(page.start() - base.start(), base.len());
+        if !stores || !prot.contains(Prot::WRITE) {
+            return Ok(if absent { Resolved::Something } else { Resolved::Nothing });
+        }
+        let state = content.family_mut();
+        if state.first_shared(vmo.content(), range).is_some() {
+            self.make_own(&layout, vmo.family(), state, vmo.content(), range)?;
+        } else if self.let_stores_go(&layout, state, vmo, range, page) {
+            return Ok(Resolved::LetGo);
+        }
+        // Where the page was moved to it is not guarded; then there is nothing to end.
+        Ok(if self.host.unguard(page).is_ok() { Resolved::LetGo } else { Resolved::Something })
     }
 
     /// Lets accesses to absent pages around `page`, which shows `range`, go on by themselves, as before they were frozen. If

@@ -77,11 +77,9 @@ impl AddressSpace {
             return false;
         }
         let page = addr::round_down(addr as u64);
-        let each = |reason| {
-            let waiting = Waiting { page, reason, store: true, thread: NOBODY };
-            self.resolve(waiting).is_ok_and(|resolved| resolved != Resolved::Nothing)
-        };
-        self.why_fault(addr, Access::Write) == Fault::Waits && each(Wait::Absent) | each(Wait::Guarded)
+        let waiting = Waiting { page, reason: Wait::Unknown, store: true, thread: NOBODY };
+        self.why_fault(addr, Access::Write) == Fault::Waits
+            && self.resolve(waiting).is_ok_and(|resolved| resolved != Resolved::Nothing)
     }
 
     /// Copies the buffer to the bytes from `offset` on, committing the pages written.
