@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::rand::{GetRandomFlags, getrandom};
-use zxvm_host::linux::{LinuxHost, in_child, install_fault_recovery, keep_from_children};
+use zxvm_host::linux::{Delivery, LinuxHost, in_child, install_fault_recovery, keep_from_children};
 use zxvm_host::{Host, PAGE_SIZE};
 use zxvm_object::{Handle, HandleTable, Job, Koids, Object, PagerObject, Process, VmarObject, VmoObject};
 use zxvm_types::*;
@@ -44,15 +44,23 @@ pub struct Kernel {
     job: zx_handle_t,
 }
 
+/// The process's own engine, once it is there.
+static CURRENT: OnceLock<Kernel> = OnceLock::new();
+
+/// Held while it is made: which thread is to deal with its faults, if the program has said so.
+static MAKING: Mutex<Option<Delivery>> = Mutex::new(None);
+
 impl Kernel {
     /// The process's own engine, on Linux, made at the first call.
     ///
+    /// Which thread deals with accesses that wait is what [`Kernel::set_fault_delivery`] said; if it said nothing, what the
+    /// environment variable `ZXVM_FAULTS` says, `thread` (as without it) or `inline`.
+    ///
     /// # Errors
-    /// `BAD_STATE`: this process was forked from one that had an engine. `NO_RESOURCES`, `NO_MEMORY`, `ACCESS_DENIED`,
+    /// `BAD_STATE`: this process was forked from one that had an engine. `INVALID_ARGS`: `ZXVM_FAULTS` says something else.
+    /// `NO_RESOURCES`, `NO_MEMORY`, `ACCESS_DENIED`,
     /// `INTERNAL`: Linux refused what the engine needs (`/proc`, a file descriptor, address space).
     pub fn current() -> Result<&'static Self, Status> {
-        static CURRENT: OnceLock<Kernel> = OnceLock::new();
-        static MAKING: Mutex<()> = Mutex::new(());
         if in_child() {
             return Err(Status::BAD_STATE);
         }
@@ -60,18 +68,35 @@ impl Kernel {
             return Ok(kernel);
         }
         // A refusal is not remembered: the next call tries again.
-        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        let delivery = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         if CURRENT.get().is_none() {
-            let _ = CURRENT.set(Self::on_linux()?);
+            let delivery = (*delivery).or_else(Delivery::of_environment).ok_or(Status::INVALID_ARGS)?;
+            let _ = CURRENT.set(Self::on_linux(delivery)?);
         }
         CURRENT.get().ok_or(Status::INTERNAL)
     }
 
-    fn on_linux() -> Result<Self, Status> {
+    /// Says which thread is to deal with accesses that wait, whatever the environment says.
+    ///
+    /// # Errors
+    /// `BAD_STATE`: it is too late, the engine is there; or this process was forked from one that had an engine.
+    pub fn set_fault_delivery(delivery: Delivery) -> Result<(), Status> {
+        if in_child() {
+            return Err(Status::BAD_STATE);
+        }
+        let mut asked = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        if CURRENT.get().is_some() {
+            return Err(Status::BAD_STATE);
+        }
+        *asked = Some(delivery);
+        Ok(())
+    }
+
+    fn on_linux(delivery: Delivery) -> Result<Self, Status> {
         let mut seed = [0; 8];
         // The pool is ready long before a program runs; if not, a fixed seed is weaker but works.
         let _ = getrandom(&mut seed, GetRandomFlags::NONBLOCK);
-        let host = LinuxHost::new().map_err(zxvm_vm::status)?;
+        let host = LinuxHost::new(delivery).map_err(zxvm_vm::status)?;
         let config = Config { seed: u64::from_ne_bytes(seed), ..Config::default() };
         let kernel = Self::new(Arc::new(host), config)?;
         // Buffers may be given by address in Rust too.

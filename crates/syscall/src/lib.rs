@@ -27,4 +27,5 @@ mod zero_scan;
 
 pub use kernel::{Config, Kernel};
 pub use out::Out;
+pub use zxvm_host::linux::Delivery;
 pub use zxvm_host::user;

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use zxvm_host::linux::LinuxHost;
+use zxvm_host::linux::{Delivery, LinuxHost};
 use zxvm_syscall::{Config, Kernel};
 use zxvm_testkit::cpu::Native;
 use zxvm_testkit::family::{Growth, live_and_die};
@@ -16,7 +16,7 @@ fn alone(seed: u64, act: impl FnOnce(&Kernel)) {
     // memory in use is that of the process.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let host = Arc::new(LinuxHost::new().unwrap());
+    let host = Arc::new(LinuxHost::new(Delivery::of_environment().unwrap()).unwrap());
     act(&Kernel::new(host, Config { root_len: ROOT_LEN, seed }).unwrap());
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use zxvm_host::linux::{LinuxHost, install_fault_recovery};
+use zxvm_host::linux::{Delivery, LinuxHost, install_fault_recovery};
 use zxvm_host::{AddrRange, View};
 use zxvm_syscall::user::{UserRef, UserSlice};
 use zxvm_syscall::{Config, Kernel};
@@ -27,7 +27,11 @@ fn alone() -> MutexGuard<'static, ()> {
 
 fn kernel(seed: u64) -> Kernel {
     install_fault_recovery();
-    Kernel::new(Arc::new(LinuxHost::new().unwrap()), Config { root_len: ROOT_LEN, seed }).unwrap()
+    Kernel::new(
+        Arc::new(LinuxHost::new(Delivery::of_environment().unwrap()).unwrap()),
+        Config { root_len: ROOT_LEN, seed },
+    )
+    .unwrap()
 }
 
 fn new_vmo(kernel: &Kernel, pages: usize, options: u32) -> zx_handle_t {

@@ -1,12 +1,14 @@
-//! Copies that survive a bad address.
+//! Copies that survive a bad address, and the one handler for `SIGSEGV` and `SIGBUS`.
 //!
 //! 1. On x86-64 a copy is one instruction at a known place. [`install`] adds a signal handler that, when exactly that
 //!    instruction faults, continues behind it with the number of bytes left; no cost where nothing faults.
-//! 2. Every other fault goes to the handler that was there before, unchanged.
-//! 3. Elsewhere (other processors) the kernel copies, by `process_vm_readv` and `process_vm_writev` on ourselves.
+//! 2. An access that only waits is not one of these faults: `inline.rs` is asked first, where it is in use.
+//! 3. Every other fault goes to the handler that was there before, unchanged. One that `inline.rs` has given up goes there
+//!    as well, with its error number in `si_errno`.
+//! 4. Elsewhere (other processors) the kernel copies, by `process_vm_readv` and `process_vm_writev` on ourselves.
 //!
-//! A program that installs its own `SIGSEGV` handler later without chaining, or that blocks the signal, loses 1: a bad
-//! address then ends the process as it would in plain C. Nothing of the engine is half done at that point.
+//! A program that installs its own `SIGSEGV` or `SIGBUS` handler later without chaining, or that blocks the signal, loses 1
+//! and 2: a bad address, and an access that waits, then end the process. Nothing of the engine is half done at that point.
 
 use super::user::UserFault;
 
@@ -15,6 +17,8 @@ mod imp {
     use core::mem::MaybeUninit;
     use core::sync::atomic::{AtomicPtr, Ordering};
     use std::sync::Once;
+
+    use super::super::inline::{self, Outcome};
 
     /// `rep movsb`; returns the number of bytes not copied. Layout: 3 bytes, then the copy (2 bytes), then the return.
     #[unsafe(naked)]
@@ -39,10 +43,42 @@ mod imp {
         usize::from(signal == libc::SIGBUS)
     }
 
+    /// Why the signal came.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Cause {
+        /// An access, which comes here again if nothing is done.
+        Access,
+        /// Somebody sent it.
+        Sent,
+        /// An access that was refused; the next time it may not be.
+        Refused,
+    }
+
+    /// Bit of a page fault's error code: it was a store.
+    const WRITE: i64 = 2;
+
     extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
         let registers = context.cast::<libc::ucontext_t>();
+        // SAFETY: the kernel hands a valid record to a handler installed with SA_SIGINFO.
+        let code = unsafe { (*info).si_code };
+        let mut cause = if code <= 0 { Cause::Sent } else { Cause::Access };
+        if signal == libc::SIGBUS && code == libc::BUS_ADRERR {
+            // SAFETY: as above; with this code the record has an address.
+            let addr = unsafe { (*info).si_addr() };
+            // SAFETY: the kernel hands a valid context to a handler installed with SA_SIGINFO.
+            let error_code = unsafe { (*registers).uc_mcontext.gregs[libc::REG_ERR as usize] };
+            match inline::on_fault(addr.addr() as u64, error_code & WRITE != 0, context.addr()) {
+                Outcome::Unknown => {}
+                Outcome::Again => return,
+                Outcome::Refused(error) => {
+                    // SAFETY: as above; nobody else has the record.
+                    unsafe { (*info).si_errno = error };
+                    cause = Cause::Refused;
+                }
+            }
+        }
         let start = copy as *const () as usize;
-        // SAFETY: the kernel hands a valid context to a handler installed with SA_SIGINFO.
+        // SAFETY: as above.
         let ip = unsafe { &mut (*registers).uc_mcontext.gregs[libc::REG_RIP as usize] };
         if *ip as usize == start + FAULTING {
             *ip = (start + BEHIND) as i64;
@@ -54,17 +90,19 @@ mod imp {
         }
         // SAFETY: set once by `install`, never freed.
         let previous = unsafe { &*previous };
-        // A signal that somebody sent does not come again by itself.
-        // SAFETY: the kernel hands a valid record to a handler installed with SA_SIGINFO.
-        let sent = unsafe { (*info).si_code } <= 0;
         match previous.sa_sigaction {
-            libc::SIG_IGN if sent => {}
+            libc::SIG_IGN if cause == Cause::Sent => {}
             libc::SIG_DFL | libc::SIG_IGN => {
+                let mut default = *previous;
+                if cause == Cause::Refused {
+                    // No access can ignore it.
+                    default.sa_sigaction = libc::SIG_DFL;
+                }
                 // SAFETY: putting back what was there; the access faults again and the kernel acts on it, or the signal
                 // is sent again. Only system calls that a handler may make.
                 unsafe {
-                    libc::sigaction(signal, previous, core::ptr::null_mut());
-                    if sent {
+                    libc::sigaction(signal, &default, core::ptr::null_mut());
+                    if cause != Cause::Access {
                         libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::syscall(libc::SYS_gettid), signal);
                     }
                 }
@@ -183,7 +221,7 @@ mod tests {
     #[test]
     fn a_bad_address_is_reported_with_its_place() {
         install();
-        let host = super::super::LinuxHost::new().unwrap();
+        let host = super::super::LinuxHost::new(crate::linux::Delivery::Thread).unwrap();
         let range = crate::Host::reserve(&host, 8192).unwrap();
         let store = crate::Host::create_store(&host).unwrap();
         let first = crate::AddrRange::from_bounds(range.start(), range.start() + 4096);

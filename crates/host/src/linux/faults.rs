@@ -5,6 +5,7 @@
 //!    with a wake (ending write protection is one), whatever has become of the address: an access that must wait still is
 //!    back at once.
 //! 3. The thread keeps the descriptors alive, not the host: when the host goes, it is told to end.
+//! 4. Where the thread that makes the access is to ask, there is no such thread and no message: see `inline.rs`.
 //!
 //! A descriptor for all faults is taken where this process may have one. Otherwise one for the program's own accesses
 //! serves: a system call that meets a page that makes it wait then fails with `EFAULT`.
@@ -19,6 +20,7 @@ use rustix::mm::Advice;
 
 use super::probe::{self, UffdFeatures};
 use super::sys::KeepErrno;
+use super::{Delivery, inline};
 use crate::addr::{AddrRange, PAGE_SIZE, round_down};
 use crate::api::{Answer, FaultSink, HostError, HostResult, Thread, Wait, Waiting, Watch};
 
@@ -84,25 +86,45 @@ pub struct Faults {
 #[derive(Debug)]
 struct Inner {
     uffd: OwnedFd,
-    /// Readable when the thread is to end.
-    stop: OwnedFd,
+    way: Way,
+}
+
+/// How accesses that wait are heard of.
+#[derive(Debug)]
+enum Way {
+    /// By the thread that reads the descriptor.
+    Messages {
+        /// Readable when it is to end.
+        stop: OwnedFd,
+    },
+    /// By the signal.
+    Signal,
 }
 
 impl Faults {
-    /// Opens the descriptors and starts the thread.
+    /// Opens the descriptors and starts the thread, or has the signal handled.
     ///
     /// # Errors
     /// `NotSupported`: this kernel, or this process, cannot have it. `NoDescriptors`, `NoMemory`.
-    pub fn new(sink: Weak<dyn FaultSink>) -> HostResult<Self> {
-        let uffd = open()?;
-        let stop = eventfd(0, EventfdFlags::CLOEXEC)?;
-        let inner = Arc::new(Inner { uffd, stop });
-        let served = inner.clone();
-        without_signals(|| {
-            let builder = std::thread::Builder::new().name("zxvm-faults".into()).stack_size(256 << 10);
-            builder.spawn(move || served.serve(&sink)).map(drop).map_err(|_| HostError::NoMemory)
-        })?;
-        Ok(Self { inner })
+    pub fn new(sink: Weak<dyn FaultSink>, delivery: Delivery) -> HostResult<Self> {
+        match delivery {
+            Delivery::Thread => {
+                let uffd = open(UffdFeatures::THREAD_ID)?;
+                let way = Way::Messages { stop: eventfd(0, EventfdFlags::CLOEXEC)? };
+                let inner = Arc::new(Inner { uffd, way });
+                let served = inner.clone();
+                without_signals(|| {
+                    let builder = std::thread::Builder::new().name("zxvm-faults".into()).stack_size(256 << 10);
+                    builder.spawn(move || served.serve(&sink)).map(drop).map_err(|_| HostError::NoMemory)
+                })?;
+                Ok(Self { inner })
+            }
+            Delivery::InThread => {
+                let uffd = open(UffdFeatures::SIGBUS)?;
+                inline::start()?;
+                Ok(Self { inner: Arc::new(Inner { uffd, way: Way::Signal }) })
+            }
+        }
     }
 
     pub fn watch(&self, range: AddrRange, what: Watch) -> rustix::io::Result<()> {
@@ -119,6 +141,7 @@ impl Faults {
     pub fn unfreeze(&self, range: AddrRange) -> HostResult {
         // Wakes who waits there, and ends write protection: for absent pages that costs next to nothing.
         self.inner.ioctl(UFFDIO_UNREGISTER, &mut Range::from(range))?;
+        self.inner.wake_sleepers(range);
         // Like its neighbours again, so that the kernel has one mapping, not three.
         Ok(self.watch(range, Watch::Guarded)?)
     }
@@ -132,12 +155,16 @@ impl Faults {
                 let low = self.protect(AddrRange::from_bounds(range.start(), middle), on);
                 self.protect(AddrRange::from_bounds(middle, range.end()), on).and(low)
             }
-            result => Ok(result?),
+            result => {
+                result?;
+                if !on {
+                    self.inner.wake_sleepers(range);
+                }
+                Ok(())
+            }
         }
     }
-}
 
-impl Faults {
     pub fn wake(&self, range: AddrRange) {
         self.inner.wake(range);
     }
@@ -149,8 +176,11 @@ impl Faults {
 
 impl Drop for Faults {
     fn drop(&mut self) {
-        // A counter at 0 takes 1 without waiting.
-        let _ = rustix::io::write(&self.inner.stop, &1_u64.to_ne_bytes());
+        match &self.inner.way {
+            // A counter at 0 takes 1 without waiting.
+            Way::Messages { stop } => drop(rustix::io::write(stop, &1_u64.to_ne_bytes())),
+            Way::Signal => {}
+        }
     }
 }
 
@@ -176,21 +206,38 @@ impl Inner {
     }
 
     fn wake(&self, range: AddrRange) {
-        // Refused only for what is no range of addresses of this process.
-        let _ = self.ioctl(UFFDIO_WAKE, &mut Range::from(range));
+        match self.way {
+            // Refused only for what is no range of addresses of this process.
+            Way::Messages { .. } => drop(self.ioctl(UFFDIO_WAKE, &mut Range::from(range))),
+            Way::Signal => inline::wake(range),
+        }
+    }
+
+    /// Wakes those whom the kernel does not know of, after a call by which it wakes all others.
+    fn wake_sleepers(&self, range: AddrRange) {
+        match self.way {
+            Way::Messages { .. } => {}
+            Way::Signal => inline::wake(range),
+        }
     }
 
     /// The signal interrupts the wait. The access is tried again in any case: a thread that blocks the signal would wait
     /// for ever.
     fn fail(&self, thread: Thread, addr: u64, error: i32) {
-        bus_error(thread, addr, error);
         let page = round_down(addr);
-        self.wake(AddrRange::from_bounds(page, page + PAGE_SIZE));
+        match self.way {
+            Way::Messages { .. } => {
+                bus_error(thread, addr, error);
+                self.wake(AddrRange::from_bounds(page, page + PAGE_SIZE));
+            }
+            Way::Signal => inline::fail(thread, page, error),
+        }
     }
 
     fn serve(&self, sink: &Weak<dyn FaultSink>) {
+        let Way::Messages { stop } = &self.way else { return };
         loop {
-            let mut fds = [PollFd::new(&self.uffd, PollFlags::IN), PollFd::new(&self.stop, PollFlags::IN)];
+            let mut fds = [PollFd::new(&self.uffd, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
             // An error here (a signal cannot be: all are blocked) is answered by looking again.
             let _ = poll(&mut fds, None);
             if !fds[1].revents().is_empty() {
@@ -259,9 +306,9 @@ fn bus_error(thread: Thread, addr: u64, error: i32) {
     }
 }
 
-fn open() -> HostResult<OwnedFd> {
-    let needed = UffdFeatures::PAGEFAULT_FLAG_WP
-        | UffdFeatures::THREAD_ID
+fn open(more: UffdFeatures) -> HostResult<OwnedFd> {
+    let needed = more
+        | UffdFeatures::PAGEFAULT_FLAG_WP
         | UffdFeatures::MISSING_SHMEM
         | UffdFeatures::MINOR_SHMEM
         | UffdFeatures::WP_HUGETLBFS_SHMEM;

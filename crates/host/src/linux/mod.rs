@@ -10,6 +10,7 @@ mod copy;
 mod faults;
 mod fork;
 pub mod futex;
+mod inline;
 mod pagemap;
 pub mod probe;
 pub mod reserve;
@@ -21,7 +22,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom};
 use rustix::io::Errno;
@@ -60,15 +61,34 @@ pub struct LinuxHost {
     unseen: AtomicBool,
     /// Bytes of memory in the machine.
     memory: u64,
-    faults: Mutex<Service>,
+    delivery: Delivery,
+    /// Who is asked about accesses that wait.
+    sink: Arc<OnceLock<Weak<dyn FaultSink>>>,
+    /// There from the first `watch` on.
+    faults: Mutex<Option<Arc<Faults>>>,
 }
 
-/// Who serves accesses that wait.
-#[derive(Debug, Default)]
-struct Service {
-    sink: Option<Weak<dyn FaultSink>>,
-    /// There from the first `watch` on.
-    faults: Option<Arc<Faults>>,
+/// Which thread asks the [`FaultSink`] about an access that waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// One of the library. A Linux system call may wait as well, where this process may have that.
+    #[default]
+    Thread,
+    /// The one that makes the access, in the handler for `SIGBUS`: sooner. A Linux system call fails with `EFAULT`.
+    InThread,
+}
+
+impl Delivery {
+    /// What the environment asks for, in `ZXVM_FAULTS`: `thread` or `inline`, and `thread` if it says nothing. `None`: it
+    /// says something else.
+    pub fn of_environment() -> Option<Self> {
+        match std::env::var_os("ZXVM_FAULTS") {
+            None => Some(Self::default()),
+            Some(word) if word == "thread" => Some(Self::Thread),
+            Some(word) if word == "inline" => Some(Self::InThread),
+            Some(_) => None,
+        }
+    }
 }
 
 impl From<Errno> for HostError {
@@ -87,7 +107,7 @@ impl LinuxHost {
     ///
     /// # Errors
     /// `NoDescriptors`, `Permission`: `/proc` cannot be read. `Other(EINVAL)`: pages are not 4 KiB.
-    pub fn new() -> HostResult<Self> {
+    pub fn new(delivery: Delivery) -> HostResult<Self> {
         if rustix::param::page_size() as u64 != PAGE_SIZE {
             return Err(HostError::Other(Errno::INVAL.raw_os_error()));
         }
@@ -99,19 +119,21 @@ impl LinuxHost {
             inodes: Mutex::new(Vec::new()),
             unseen: AtomicBool::new(false),
             memory: physical_memory(),
+            delivery,
+            sink: Arc::default(),
             faults: Mutex::default(),
         })
     }
 
     fn faults(&self) -> HostResult<Arc<Faults>> {
         let mut service = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(faults) = &service.faults {
+        if let Some(faults) = &*service {
             return Ok(faults.clone());
         }
         // A refusal is not remembered: descriptors may be free next time.
-        let sink = service.sink.clone().ok_or(HostError::NotSupported)?;
-        let faults = Arc::new(Faults::new(sink)?);
-        service.faults = Some(faults.clone());
+        let sink = self.sink.get().ok_or(HostError::NotSupported)?;
+        let faults = Arc::new(Faults::new(sink.clone(), self.delivery)?);
+        *service = Some(faults.clone());
         Ok(faults)
     }
 }
@@ -328,12 +350,21 @@ impl Host for LinuxHost {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new mapping at an address of the kernel's choice.
         let at = unsafe { rustix::mm::mmap_anonymous(core::ptr::null_mut(), len as usize, ProtFlags::empty(), flags)? };
-        Ok(AddrRange::from_bounds(at as u64, at as u64 + len))
+        let range = AddrRange::from_bounds(at as u64, at as u64 + len);
+        match self.delivery {
+            Delivery::Thread => {}
+            Delivery::InThread => inline::add_room(range, self.sink.clone()),
+        }
+        Ok(range)
     }
 
     fn release(&self, range: AddrRange) {
         // SAFETY: the whole of a reservation, which the engine gives up.
         let _ = unsafe { rustix::mm::munmap(range.addr() as *mut _, range.len() as usize) };
+        match self.delivery {
+            Delivery::Thread => {}
+            Delivery::InThread => inline::remove_room(range),
+        }
     }
 
     fn map(&self, range: AddrRange, view: View) -> HostResult {
@@ -369,7 +400,8 @@ impl Host for LinuxHost {
     }
 
     fn serve_faults(&self, sink: Weak<dyn FaultSink>) {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).sink = Some(sink);
+        // Once, which is the contract.
+        let _ = self.sink.set(sink);
     }
 
     fn can_watch(&self) -> HostResult {

@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn both_ways_give_the_same_answer() {
-        let host = LinuxHost::new().unwrap();
+        let host = LinuxHost::new(crate::linux::Delivery::Thread).unwrap();
         let range = host.reserve(2048 * PAGE_SIZE).unwrap();
         let store = host.create_store().unwrap();
         host.map(range, View::Store { store, at: 0, prot: Prot::READ | Prot::WRITE }).unwrap();

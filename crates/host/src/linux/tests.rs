@@ -13,7 +13,7 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
-        let host = LinuxHost::new().unwrap();
+        let host = LinuxHost::new(Delivery::Thread).unwrap();
         let range = host.reserve(64 * P).unwrap();
         let store = host.create_store().unwrap();
         Self { host, range, store }

@@ -67,7 +67,7 @@ mod tests {
     /// The only test of this crate that declares a reservation: there is one in a process.
     #[test]
     fn words_are_those_of_the_reservation_and_of_what_is_mapped_there() {
-        let host = super::super::LinuxHost::new().unwrap();
+        let host = super::super::LinuxHost::new(crate::linux::Delivery::Thread).unwrap();
         let range = host.reserve(4 * PAGE_SIZE).unwrap();
         assert!(Words::new(range).is_none(), "no engine, no words");
         super::super::keep_from_children(range);

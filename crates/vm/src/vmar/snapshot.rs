@@ -13,7 +13,7 @@
 //! A refusal by the host leaves guards that were set already, and what is frozen: they cost whoever comes there first a
 //! fault, no more.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use zxvm_host::{AddrRange, HostResult, Room, VmoRange, Watch, addr};
@@ -69,9 +69,21 @@ impl AddressSpace {
         if here < self.range.start() || here >= self.range.end() {
             return work();
         }
-        std::thread::scope(|scope| match scope.spawn(work).join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
+        let started = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                // Whoever starts a thread has all signals blocked until it is started: no time to fault by a signal.
+                while !started.load(Ordering::Acquire) {
+                    std::thread::park();
+                }
+                work()
+            });
+            started.store(true, Ordering::Release);
+            worker.thread().unpark();
+            match worker.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
         })
     }
 
