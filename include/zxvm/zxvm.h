@@ -12,6 +12,18 @@
 
 __BEGIN_CDECLS
 
+// Which thread deals with an access to mapped memory that has something to wait for, such as the first store to a page after
+// a snapshot: one of the library, or the one that makes the access, in a handler for SIGBUS. The second is sooner; CAVEATS.md
+// has what it costs.
+#define ZXVM_FAULTS_THREAD ((uint32_t)0u)
+#define ZXVM_FAULTS_INLINE ((uint32_t)1u)
+
+// Says which, before anything else is called that needs the library's engine. Without it the environment variable
+// ZXVM_FAULTS decides, "thread" or "inline"; without that it is ZXVM_FAULTS_THREAD. ZX_ERR_INVALID_ARGS: neither of the two.
+// ZX_ERR_BAD_STATE: it is too late. Where it cannot be had, what needs it says ZX_ERR_NOT_SUPPORTED: snapshots of what is
+// mapped for writing, and VMOs of pagers.
+extern zx_status_t zxvm_set_fault_delivery(uint32_t delivery);
+
 // Discards the content of a discardable VMO, as the system may when memory is short. Needs ZX_RIGHT_WRITE.
 // `discarded` gets 1 if the content is gone by this call, or 0 if it may not go: while it is locked, before it has been
 // locked once, and when it is gone already. ZX_ERR_NOT_SUPPORTED: the VMO is not discardable.

@@ -40,7 +40,7 @@ macro_rules! programs {
 }
 
 programs! {
-    aliases, badptr, below_malloc, children, discard, errno, events, exit_thread, fork, futex, handles, info, limits,
+    aliases, badptr, below_malloc, children, discard, errno, events, exit_thread, faults, fork, futex, handles, info, limits,
     op_range, pager, ports, signals, system, vmar, vmo,
 }
 

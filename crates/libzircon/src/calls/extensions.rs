@@ -5,10 +5,10 @@
 
 use core::time::Duration;
 
-use zxvm_syscall::{Kernel, Out};
+use zxvm_syscall::{Delivery, Kernel, Out};
 use zxvm_types::{Status, zx_handle_t, zx_status_t};
 
-use crate::entry::{call, extensions};
+use crate::entry::{call, extensions, guarded};
 use crate::user::OutPtr;
 
 /// Puts a result where the caller wants it, if anywhere.
@@ -20,6 +20,17 @@ where
 }
 
 extensions! {
+    fn set_fault_delivery(delivery: u32) -> zx_status_t {
+        guarded(|| {
+            let delivery = match delivery {
+                0 => Ok(Delivery::Thread),
+                1 => Ok(Delivery::InThread),
+                _ => Err(Status::INVALID_ARGS),
+            };
+            Status::from_result(delivery.and_then(Kernel::set_fault_delivery)).into_raw()
+        })
+    }
+
     fn vmo_discard(vmo: zx_handle_t, discarded: *mut u32) -> zx_status_t {
         call(|kernel| {
             // SAFETY: the caller's promise.
