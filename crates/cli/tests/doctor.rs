@@ -6,7 +6,7 @@ use common::*;
 use serde_json::Value;
 
 /// What every report tells about.
-const SUBJECTS: [&str; 21] = [
+const SUBJECTS: [&str; 23] = [
     "version",
     "page size",
     "memory files",
@@ -26,6 +26,8 @@ const SUBJECTS: [&str; 21] = [
     "snapshots of mapped VMOs",
     "bad addresses",
     "userfaultfd",
+    "ZXVM_FAULTS=thread",
+    "ZXVM_FAULTS=inline",
     "memory pressure (PSI)",
     "The engine runs here",
 ];

@@ -1,15 +1,12 @@
 //! The engine itself, tried out: what it got, and whether a VMO can be made, mapped, committed and given back.
 
-use std::fs;
-
 use zerocopy::{FromZeros, IntoBytes};
 use zxvm_host::linux::{Words, probe};
 use zxvm_host::{AddrRange, PAGE_SIZE};
 use zxvm_syscall::{Config, Kernel};
 use zxvm_types::*;
 
-use super::{Finding, State};
-use crate::procfs::signal_set;
+use super::{Finding, SIGBUS, SIGSEGV, State, signal_is_set};
 use crate::table::size;
 
 /// All about the engine. Without `has_stores` it can be started, but nothing can be put into a VMO.
@@ -17,7 +14,10 @@ pub fn findings(has_stores: bool) -> Vec<Finding> {
     let kernel = match Kernel::current() {
         Ok(kernel) => kernel,
         Err(status) => {
-            let follows = "It needs /proc, one file descriptor and some address space.";
+            let follows = match status {
+                Status::INVALID_ARGS => "ZXVM_FAULTS is neither thread nor inline.",
+                _ => "It needs /proc, one file descriptor and some address space.",
+            };
             return vec![Finding::new("start", State::Missing, format!("it ended with {status}"), follows).blocks()];
         }
     };
@@ -112,15 +112,9 @@ fn try_out(kernel: &Kernel) -> Result<(), (&'static str, Status)> {
     kernel.handle_close(vmo).map_err(in_call("zx_handle_close"))
 }
 
-/// A set of signals has number n as bit n - 1.
-const SIGBUS: u64 = 1 << (7 - 1);
-const SIGSEGV: u64 = 1 << (11 - 1);
-
 fn bad_addresses() -> Finding {
     let subject = "bad addresses";
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let has = |set, signals: u64| signal_set(&status, set).is_some_and(|set| set & signals != 0);
-    if has("SigBlk", SIGSEGV | SIGBUS) {
+    if signal_is_set("SigBlk", SIGSEGV | SIGBUS) {
         let follows = "Whoever started this program blocks it. A bad buffer ends the process.";
         return Finding::new(subject, State::Limited, "SIGSEGV or SIGBUS is blocked", follows);
     }

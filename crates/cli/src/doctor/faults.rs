@@ -3,9 +3,11 @@
 use std::fs;
 use std::io;
 
+use zxvm_host::HostError;
+use zxvm_host::linux::Delivery;
 use zxvm_host::linux::probe::{self, UffdFeatures, Userfaultfd};
 
-use super::{Finding, State, number};
+use super::{Finding, SIGBUS, State, number, signal_is_set};
 
 /// What there is of userfaultfd.
 pub struct Faults(Userfaultfd);
@@ -18,7 +20,8 @@ impl Faults {
 
     /// What decides on snapshots of mapped VMOs.
     pub fn for_snapshots(&self) -> Vec<Finding> {
-        std::iter::once(access(&self.0)).chain(self.features(&FOR_SNAPSHOTS)).collect()
+        let deliveries = [Delivery::Thread, Delivery::InThread].map(delivery);
+        std::iter::once(access(&self.0)).chain(self.features(&FOR_SNAPSHOTS)).chain(deliveries).collect()
     }
 
     /// What decides on pagers and reclaim.
@@ -55,7 +58,7 @@ const FOR_SNAPSHOTS: [Feature; 1] = [Feature {
     without: "Shared memory cannot be write-protected: snapshots of mapped VMOs are NOT_SUPPORTED.",
 }];
 
-const FOR_PAGERS: [Feature; 3] = [
+const FOR_PAGERS: [Feature; 2] = [
     Feature {
         name: "- MINOR_SHMEM",
         bit: UffdFeatures::MINOR_SHMEM,
@@ -70,14 +73,33 @@ const FOR_PAGERS: [Feature; 3] = [
         with: "Dirty pages are found without a trap each.",
         without: "The first write to each clean page costs a trap.",
     },
-    Feature {
-        name: "- SIGBUS",
-        bit: UffdFeatures::SIGBUS,
-        since: "4.14",
-        with: "Faults are served in the faulting thread, faster.",
-        without: "Faults are served by another thread, slower.",
-    },
 ];
+
+/// Whether accesses that wait can be dealt with by this thread, and whether they are.
+fn delivery(delivery: Delivery) -> Finding {
+    let (subject, with) = match delivery {
+        Delivery::Thread => (
+            "ZXVM_FAULTS=thread",
+            "A thread of the library deals with accesses that wait. It is what you get if you say nothing.",
+        ),
+        Delivery::InThread => {
+            ("ZXVM_FAULTS=inline", "The thread that makes an access deals with it, in a handler for SIGBUS: sooner.")
+        }
+    };
+    let without = "What needs it is NOT_SUPPORTED if you ask for it.";
+    let chosen = Delivery::of_environment() == Some(delivery);
+    if delivery == Delivery::InThread && signal_is_set("SigBlk", SIGBUS) {
+        let follows = "Whoever started this program blocks it. An access that waits would end the process.";
+        return Finding::new(subject, State::Limited, "SIGBUS is blocked", follows);
+    }
+    match probe::delivery(delivery) {
+        Ok(()) => Finding::new(subject, State::Ok, if chosen { "works, chosen" } else { "works" }, with),
+        Err(HostError::NotSupported) if delivery == Delivery::InThread && !cfg!(target_arch = "x86_64") => {
+            Finding::new(subject, State::Missing, "only on x86-64", without)
+        }
+        Err(error) => Finding::new(subject, State::Missing, error.to_string(), without),
+    }
+}
 
 fn access(uffd: &Userfaultfd) -> Finding {
     let subject = "userfaultfd";
@@ -88,7 +110,7 @@ fn access(uffd: &Userfaultfd) -> Finding {
     };
     match (way, &uffd.user_mode_only) {
         (Some(way), _) => {
-            Finding::new(subject, State::Ok, way, "Faults are served wherever they happen, in system calls too.")
+            Finding::new(subject, State::Ok, way, "Faults are served wherever they happen; in system calls too, unless inline.")
         }
         (None, Ok(())) => {
             let follows = "A Linux call that stores to a page shared with a snapshot, such as read(2), gives EFAULT. \

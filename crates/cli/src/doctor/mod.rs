@@ -3,7 +3,7 @@
 //! 1. What can be tried is tried; settings are read only where trying would tell nothing.
 //! 2. Only a finding that [blocks](Finding::blocks) the engine makes the exit status 1.
 //! 3. Nothing is tried that would end the process: memory files are not made under a file size limit, bad addresses are
-//!    not touched while `SIGSEGV` is blocked.
+//!    not touched while `SIGSEGV` is blocked, nor an access made that waits while `SIGBUS` is.
 
 mod engine;
 mod faults;
@@ -16,6 +16,7 @@ use std::io;
 use serde::Serialize;
 
 use crate::output;
+use crate::procfs::signal_set;
 use crate::table::{Column, Grid, Tone};
 
 /// How something is here.
@@ -155,6 +156,16 @@ impl Report {
         let (head, style) = (Tone::Heading.style(), tone.style());
         format!(" {head}Linux {}{head:#}\n\n{}\n {style}{last}{style:#}\n", self.kernel, grid.text())
     }
+}
+
+/// A set of signals has number n as bit n - 1.
+const SIGBUS: u64 = 1 << (7 - 1);
+const SIGSEGV: u64 = 1 << (11 - 1);
+
+/// Whether one of the signals is in a set of this process, as `/proc` names it.
+fn signal_is_set(set: &str, signals: u64) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    signal_set(&status, set).is_some_and(|set| set & signals != 0)
 }
 
 /// The first line of a file of settings.

@@ -1,18 +1,20 @@
 //! What the running kernel lets this process do, found out by trying it.
 //!
 //! Every question stands alone, opens what it needs, and leaves nothing behind: no mapping, no descriptor, no handler
-//! (but [`survives_bad_address`], which installs what the engine installs anyway).
+//! (but [`survives_bad_address`] and [`delivery`], which install what the engine installs anyway).
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::{Arc, Weak};
 
 use rustix::fs::MemfdFlags;
 use rustix::mm::{Advice, MapFlags, ProtFlags, UserfaultfdFlags};
 
 use super::sys::KeepErrno;
-use super::{copy, pagemap};
+use super::{Delivery, LinuxHost, copy, pagemap};
 use crate::addr::{AddrRange, PAGE_SIZE};
-use crate::api::{HostError, STORE_SIZE};
+use crate::api::{Answer, FaultSink, Host, HostError, HostResult, Prot, Room, STORE_SIZE, View, Waiting, Watch};
 
 bitflags::bitflags! {
     /// What a userfaultfd can do, as the kernel numbers it. Only what matters here has a name.
@@ -226,9 +228,62 @@ pub fn survives_bad_address() -> bool {
     unsafe { copy::copy_in(&mut [0], addr) }.is_err_and(|fault| fault.at == addr)
 }
 
+/// A page that stores wait for, and who lets them go.
+#[derive(Debug)]
+struct Trial {
+    host: LinuxHost,
+    asked: AtomicBool,
+}
+
+impl FaultSink for Trial {
+    fn fault(&self, waiting: Waiting) -> Answer {
+        self.asked.store(true, Ordering::Relaxed);
+        match self.host.unguard(AddrRange::from_bounds(waiting.page, waiting.page + PAGE_SIZE)) {
+            Ok(()) => Answer::LetGo,
+            Err(_) => Answer::Fail(libc::EIO),
+        }
+    }
+}
+
+/// Whether an access that waits is dealt with in this way: one is made.
+///
+/// Not to be asked while `SIGBUS` is blocked: the kernel would then end the process.
+///
+/// # Errors
+/// What the host says; `Fault`: nobody has dealt with it.
+pub fn delivery(delivery: Delivery) -> HostResult {
+    let trial = Arc::new(Trial { host: LinuxHost::new(delivery)?, asked: AtomicBool::new(false) });
+    let host = &trial.host;
+    let sink: Weak<Trial> = Arc::downgrade(&trial);
+    host.serve_faults(sink);
+    host.can_watch()?;
+    let store = host.create_store()?;
+    let page = host.reserve(PAGE_SIZE).inspect_err(|_| host.close_store(store))?;
+    let result = (|| {
+        host.map(page, View::Store { store, at: 0, prot: Prot::READ | Prot::WRITE })?;
+        host.watch(page, Watch::Guarded, Room::Ordinary)?;
+        host.guard(page)?;
+        copy::install();
+        // SAFETY: a page of ours, in which there is nothing.
+        unsafe { copy::copy_out(page.addr(), &[1]) }.map_err(|fault| HostError::Fault { at: fault.at })?;
+        if trial.asked.load(Ordering::Relaxed) { Ok(()) } else { Err(HostError::NotSupported) }
+    })();
+    host.release(page);
+    host.close_store(store);
+    result
+}
+
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn accesses_are_dealt_with_in_both_ways_or_in_none() {
+        let ways = [Delivery::Thread, Delivery::InThread].map(delivery);
+        let has_features = userfaultfd().features.is_some_and(|has| has.contains(UffdFeatures::WP_HUGETLBFS_SHMEM));
+        assert_eq!(ways[0].is_ok(), has_features, "{ways:?}");
+        assert_eq!(ways[1].is_ok(), has_features && cfg!(target_arch = "x86_64"), "{ways:?}");
+    }
 
     #[test]
     fn a_store_can_be_had_populated_and_executed() {
