@@ -4,12 +4,15 @@
 //! `MAP_PRIVATE` is the kernel's own copy on write, one way only. Not measured: the time in which the snapshot is closed.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};
 
 use zxvm_bench::bare::{Anonymous, Private, Stopped, Writer, fork};
 use zxvm_bench::raw::{self, P};
 use zxvm_bench::run::Run;
 use zxvm_bench::{Side, Target, Timer, Unit, zx};
+use zxvm_host::linux::{Delivery, LinuxHost};
+use zxvm_syscall::{Config, Kernel};
 use zxvm_types::*;
 
 /// Counts the bytes of the heap.
@@ -194,6 +197,36 @@ fn first_write(run: &mut Run) {
     run.samples(25);
 }
 
+/// The first write after a snapshot with an engine that asks in the thread that writes, against one whose own thread does.
+fn deliveries(run: &mut Run) {
+    let what = "Snapshot/FirstWrite/InThread";
+    if !run.wants(what) {
+        return;
+    }
+    let (pages, writes) = if run.smoke { (64, 8) } else { (1 << 13, 4096) };
+    run.samples(15);
+    let places = order(pages, writes, false);
+    let side = |delivery| -> Side<'_> {
+        let host = Arc::new(LinuxHost::new(delivery).unwrap());
+        let k = Kernel::new(host, Config { root_len: 1 << 30, seed: 1 }).unwrap();
+        let (len, mut vmo, mut base) = ((pages * P) as u64, 0, 0);
+        k.vmo_create(len, 0, &mut vmo).unwrap();
+        k.vmar_map(k.vmar_root_self(), zx::RW, 0, vmo, 0, pages * P, &mut base).unwrap();
+        let places = &places;
+        Box::new(move |timer: &mut Timer| {
+            raw::touch(base, pages);
+            let mut child = 0;
+            k.vmo_create_child(vmo, ZX_VMO_CHILD_SNAPSHOT, 0, len, &mut child).unwrap();
+            timer.time(|| store(base, places));
+            k.handle_close(child).unwrap();
+            0
+        })
+    };
+    let name = format!("{what} (per page; raw: by the thread of the library)");
+    run.case(name, writes as u64, Target::None, side(Delivery::InThread), Some(side(Delivery::Thread)));
+    run.samples(25);
+}
+
 /// Lines of `/proc/self/maps` between two addresses.
 fn vmas(base: usize, len: usize) -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
@@ -270,5 +303,5 @@ fn families(run: &mut Run) {
 }
 
 fn main() {
-    Run::main("snapshot", &[families, memory, first_write, create]);
+    Run::main("snapshot", &[families, memory, deliveries, first_write, create]);
 }
