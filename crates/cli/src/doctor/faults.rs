@@ -110,7 +110,7 @@ fn access(uffd: &Userfaultfd) -> Finding {
     };
     match (way, &uffd.user_mode_only) {
         (Some(way), _) => {
-            Finding::new(subject, State::Ok, way, "Faults are served wherever they happen; in system calls too, unless inline.")
+            Finding::new(subject, State::Ok, way, "Served wherever they happen; in system calls too, unless inline.")
         }
         (None, Ok(())) => {
             let follows = "A Linux call that stores to a page shared with a snapshot, such as read(2), gives EFAULT. \
