@@ -24,6 +24,12 @@ __BEGIN_CDECLS
 // mapped for writing, and VMOs of pagers.
 extern zx_status_t zxvm_set_fault_delivery(uint32_t delivery);
 
+// Copies memory that may not be there: an error instead of a signal. `to` and `from` may be memory of a pager; then the call
+// blocks while that provides. What the pager refuses an access with is returned; ZX_ERR_BAD_STATE: it does not provide any
+// more. ZX_ERR_NOT_FOUND: nothing is there. ZX_ERR_ACCESS_DENIED: it does not allow that. ZX_ERR_OUT_OF_RANGE: it is past
+// the end of a VMO. What comes before the place of an error has been copied. The ranges should not overlap.
+extern zx_status_t zxvm_try_copy(void* to, const void* from, size_t len);
+
 // Discards the content of a discardable VMO, as the system may when memory is short. Needs ZX_RIGHT_WRITE.
 // `discarded` gets 1 if the content is gone by this call, or 0 if it may not go: while it is locked, before it has been
 // locked once, and when it is gone already. ZX_ERR_NOT_SUPPORTED: the VMO is not discardable.

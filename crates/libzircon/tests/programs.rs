@@ -41,7 +41,7 @@ macro_rules! programs {
 
 programs! {
     aliases, badptr, below_malloc, children, discard, errno, events, exit_thread, faults, fork, futex, handles, info, limits,
-    op_range, pager, ports, signals, system, vmar, vmo,
+    op_range, pager, ports, refused, signals, system, vmar, vmo,
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! unmaps or decommits is the business of the client, and of the `unsafe` of the faces above.
 #![forbid(unsafe_code)]
 
+mod access;
 mod child;
 mod event;
 mod futex;

@@ -56,12 +56,17 @@ impl Kernel {
     fn copy_error(&self, error: IoError, access: Access) -> Status {
         match error {
             IoError::Status(status) => status,
-            IoError::Buffer { at } => match self.space.why_fault(at, access) {
-                Fault::NotMapped => Status::NOT_FOUND,
-                // What another thread has made accessible meanwhile was not when it was accessed.
-                Fault::Denied | Fault::Waits => Status::ACCESS_DENIED,
-                Fault::PastEnd => Status::OUT_OF_RANGE,
-            },
+            IoError::Buffer { at } => self.access_error(at, access),
+        }
+    }
+
+    /// Why memory could not be accessed at this address.
+    pub(crate) fn access_error(&self, at: usize, access: Access) -> Status {
+        match self.space.why_fault(at, access) {
+            Fault::NotMapped => Status::NOT_FOUND,
+            // What another thread has made accessible meanwhile was not when it was accessed.
+            Fault::Denied | Fault::Waits => Status::ACCESS_DENIED,
+            Fault::PastEnd => Status::OUT_OF_RANGE,
         }
     }
 

@@ -36,6 +36,7 @@ mod flags;
 #[macro_use]
 mod object_type;
 
+mod access_ext;
 mod bti;
 mod cache_policy;
 mod event;
@@ -96,6 +97,7 @@ pub mod prelude {
     pub use crate::traits::{AsHandleRef, HandleBased, Peered};
 }
 
+pub use access_ext::{try_read, try_write};
 pub use bti::Bti;
 pub use cache_policy::CachePolicy;
 pub use event::Event;

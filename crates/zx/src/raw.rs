@@ -1,6 +1,6 @@
 //! Typed memory that the engine fills: the only unsafe blocks of this crate.
 //!
-//! Three things need them: a buffer that is a pointer ([`Vmo::read_raw`]), one that holds nothing yet
+//! Three things need them: buffers that are pointers ([`Vmo::read_raw`], [`try_read`]), one that holds nothing yet
 //! ([`Vmo::read_uninit`], [`records`]), and one of values whose bytes may include padding ([`bytes_of`]). They rest on
 //! 1. [`FromBytes`]: any bytes make a value of the type;
 //! 2. the engine: `vmo_read` that returns OK has written the whole buffer, and `object_get_info` that returns OK has
@@ -11,7 +11,7 @@ use core::slice;
 
 use zerocopy::FromBytes;
 use zxvm_syscall::Kernel;
-use zxvm_syscall::user::UserSlice;
+use zxvm_syscall::user::{UserRef, UserSlice};
 
 use crate::info::Topic;
 use crate::sys::{Status, zx_handle_t};
@@ -52,6 +52,26 @@ pub fn records<T: FromBytes>(
     let (filled, rest) = buffer.split_at_mut(actual);
     // SAFETY: by 2 above, these records have been written.
     Ok((unsafe { assume_filled(filled) }, rest, avail))
+}
+
+/// See [`try_read`](crate::try_read).
+///
+/// # Safety
+/// As there.
+pub unsafe fn try_read(from: usize, to: &mut [u8]) -> Result<(), Status> {
+    // SAFETY: the caller's promise.
+    let from = unsafe { UserRef::from_raw_parts(from, to.len()) };
+    Kernel::current()?.try_copy(UserSlice::from(to), from)
+}
+
+/// See [`try_write`](crate::try_write).
+///
+/// # Safety
+/// As there.
+pub unsafe fn try_write(to: usize, from: &[u8]) -> Result<(), Status> {
+    // SAFETY: the caller's promise.
+    let to = unsafe { UserSlice::from_raw_parts(to, from.len()) };
+    Kernel::current()?.try_copy(to, UserRef::from(from))
 }
 
 impl Vmo {

@@ -20,21 +20,30 @@ mod imp {
 
     use super::super::inline::{self, Outcome};
 
-    /// `rep movsb`; returns the number of bytes not copied. Layout: 3 bytes, then the copy (2 bytes), then the return.
-    #[unsafe(naked)]
-    unsafe extern "sysv64" fn copy(dst: usize, src: usize, len: usize) -> usize {
-        core::arch::naked_asm!("mov rcx, rdx", "rep movsb", "mov rax, rcx", "ret")
+    /// How a copy ended.
+    #[repr(C)]
+    struct End {
+        /// Bytes not copied.
+        left: usize,
+        /// The error number of the signal that ended it, if it had one.
+        error: i64,
     }
 
-    const FAULTING: usize = 3;
-    const BEHIND: usize = 5;
+    /// `rep movsb`. Layout: 5 bytes, then the copy (2 bytes), then the return.
+    #[unsafe(naked)]
+    unsafe extern "sysv64" fn copy(dst: usize, src: usize, len: usize) -> End {
+        core::arch::naked_asm!("mov rcx, rdx", "xor edx, edx", "rep movsb", "mov rax, rcx", "ret")
+    }
+
+    const FAULTING: usize = 5;
+    const BEHIND: usize = 7;
 
     /// # Safety
     /// What is accessible of both ranges may be read and overwritten.
-    pub unsafe fn copy_bytes(dst: usize, src: usize, len: usize) -> Result<(), usize> {
+    pub unsafe fn copy_bytes(dst: usize, src: usize, len: usize) -> Result<(), (usize, i32)> {
         // SAFETY: passed on to the caller; faults are survived once `install` has run.
-        let left = unsafe { copy(dst, src, len) };
-        if left == 0 { Ok(()) } else { Err(len - left) }
+        let End { left, error } = unsafe { copy(dst, src, len) };
+        if left == 0 { Ok(()) } else { Err((len - left, error as i32)) }
     }
 
     static PREVIOUS: [AtomicPtr<libc::sigaction>; 2] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 2];
@@ -82,6 +91,11 @@ mod imp {
         let ip = unsafe { &mut (*registers).uc_mcontext.gregs[libc::REG_RIP as usize] };
         if *ip as usize == start + FAULTING {
             *ip = (start + BEHIND) as i64;
+            // A fault has none.
+            // SAFETY: as above.
+            let error = if cause == Cause::Access { 0 } else { unsafe { (*info).si_errno } };
+            // SAFETY: as above.
+            unsafe { (*registers).uc_mcontext.gregs[libc::REG_RDX as usize] = i64::from(error) };
             return;
         }
         let previous = PREVIOUS[slot(signal)].load(Ordering::Acquire);
@@ -146,8 +160,8 @@ mod imp {
 
         #[test]
         fn the_copy_stands_where_the_handler_looks() {
-            // SAFETY: code of ours, at least 9 bytes long.
-            let code = unsafe { core::slice::from_raw_parts(copy as *const () as *const u8, 9) };
+            // SAFETY: code of ours, at least 11 bytes long.
+            let code = unsafe { core::slice::from_raw_parts(copy as *const () as *const u8, 11) };
             assert_eq!(&code[FAULTING..BEHIND], [0xf3, 0xa4], "rep movsb: {code:x?}");
         }
     }
@@ -157,7 +171,7 @@ mod imp {
 mod imp {
     /// # Safety
     /// What is accessible of both ranges may be read and overwritten.
-    pub unsafe fn copy_bytes(dst: usize, src: usize, len: usize) -> Result<(), usize> {
+    pub unsafe fn copy_bytes(dst: usize, src: usize, len: usize) -> Result<(), (usize, i32)> {
         let mut done = 0;
         while done < len {
             let local = libc::iovec { iov_base: (src + done) as *mut libc::c_void, iov_len: len - done };
@@ -166,7 +180,7 @@ mod imp {
             let copied = unsafe { libc::process_vm_writev(libc::getpid(), &local, 1, &remote, 1, 0) };
             match usize::try_from(copied) {
                 Ok(n) if n > 0 => done += n,
-                Ok(_) | Err(_) => return Err(done),
+                Ok(_) | Err(_) => return Err((done, 0)),
             }
         }
         Ok(())
@@ -179,7 +193,7 @@ mod imp {
 mod imp {
     /// # Safety
     /// Both ranges are valid.
-    pub unsafe fn copy_bytes(dst: usize, src: usize, len: usize) -> Result<(), usize> {
+    pub unsafe fn copy_bytes(dst: usize, src: usize, len: usize) -> Result<(), (usize, i32)> {
         let dst = core::ptr::with_exposed_provenance_mut::<u8>(dst);
         // SAFETY: passed on to the caller.
         unsafe { core::ptr::copy_nonoverlapping(core::ptr::with_exposed_provenance::<u8>(src), dst, len) };
@@ -201,7 +215,7 @@ pub fn install() {
 pub(super) unsafe fn copy_out(dst: usize, bytes: &[u8]) -> Result<(), UserFault> {
     // SAFETY: the source is a live slice; the target is the caller's promise.
     unsafe { imp::copy_bytes(dst, bytes.as_ptr().expose_provenance(), bytes.len()) }
-        .map_err(|done| UserFault { at: dst.wrapping_add(done) })
+        .map_err(|(done, _)| UserFault { at: dst.wrapping_add(done) })
 }
 
 /// Copies from `src` to `bytes`.
@@ -211,7 +225,17 @@ pub(super) unsafe fn copy_out(dst: usize, bytes: &[u8]) -> Result<(), UserFault>
 pub(super) unsafe fn copy_in(bytes: &mut [u8], src: usize) -> Result<(), UserFault> {
     // SAFETY: the target is a live slice that we hold alone; the source is the caller's promise.
     unsafe { imp::copy_bytes(bytes.as_mut_ptr().expose_provenance(), src, bytes.len()) }
-        .map_err(|done| UserFault { at: src.wrapping_add(done) })
+        .map_err(|(done, _)| UserFault { at: src.wrapping_add(done) })
+}
+
+/// Copies `len` bytes from `src` to `dst`; either may be the bad one. An error says how many are done, and with which error
+/// number the access after them was refused; 0: it was not, it is not allowed.
+///
+/// # Safety
+/// Whatever is writable at the target may be overwritten, and whatever is readable at the source may be read.
+pub(super) unsafe fn copy_between(dst: usize, src: usize, len: usize) -> Result<(), (usize, i32)> {
+    // SAFETY: passed on.
+    unsafe { imp::copy_bytes(dst, src, len) }
 }
 
 #[cfg(all(test, not(miri)))]

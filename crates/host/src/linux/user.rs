@@ -7,7 +7,7 @@
 
 use core::marker::PhantomData;
 
-use super::copy::{copy_in, copy_out};
+use super::copy::{copy_between, copy_in, copy_out};
 
 macro_rules! user_buffer {
     ($(#[$meta:meta])* $name:ident, $lent:ty, $leave:literal) => {
@@ -100,6 +100,31 @@ impl UserRef<'_> {
         assert!(bytes.len() <= self.len);
         // SAFETY: whoever made this value allowed reading the range; `copy_in` survives what is not there.
         unsafe { copy_in(bytes, self.addr) }
+    }
+}
+
+/// Where a copy between two buffers stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyStop {
+    /// Bytes done.
+    pub done: usize,
+    /// The error number with which a pager refused the access after them; 0: none did, it is not allowed.
+    pub error: i32,
+}
+
+impl UserSlice<'_> {
+    /// Copies from another buffer to this one, both as long. They should not overlap.
+    ///
+    /// # Errors
+    /// Where it stopped; what comes before has been copied.
+    ///
+    /// # Panics
+    /// If one is longer.
+    pub fn copy_from(self, from: UserRef<'_>) -> Result<(), CopyStop> {
+        assert_eq!(self.len, from.len);
+        // SAFETY: whoever made these values allowed writing to the one and reading the other; `copy_between` survives what is
+        // not there.
+        unsafe { copy_between(self.addr, from.addr, self.len) }.map_err(|(done, error)| CopyStop { done, error })
     }
 }
 

@@ -3,13 +3,14 @@
 //! A result that is wanted is written once before anything is done, so that a place which cannot be written changes
 //! nothing.
 
+use core::ffi::c_void;
 use core::time::Duration;
 
 use zxvm_syscall::{Delivery, Kernel, Out};
 use zxvm_types::{Status, zx_handle_t, zx_status_t};
 
 use crate::entry::{call, extensions, guarded};
-use crate::user::OutPtr;
+use crate::user::{OutPtr, in_buffer, out_buffer};
 
 /// Puts a result where the caller wants it, if anywhere.
 fn put<T>(to: Option<OutPtr<T>>, value: T) -> Result<(), Status>
@@ -28,6 +29,14 @@ extensions! {
                 _ => Err(Status::INVALID_ARGS),
             };
             Status::from_result(delivery.and_then(Kernel::set_fault_delivery)).into_raw()
+        })
+    }
+
+    fn try_copy(to: *mut c_void, from: *const c_void, len: usize) -> zx_status_t {
+        call(|kernel| {
+            // SAFETY: the caller's promise.
+            let (to, from) = unsafe { (out_buffer(to, len), in_buffer(from, len)) };
+            kernel.try_copy(to, from)
         })
     }
 
