@@ -427,3 +427,21 @@ fn a_read_beside_a_detach_sees_what_was_there_or_fails() {
         });
     }
 }
+
+#[test]
+fn a_vmo_shrinks_over_a_request() {
+    let machine = Machine::new(8, false);
+    std::thread::scope(|scope| {
+        let commit = scope.spawn(|| machine.space.vmo_op_range(&machine.vmo, VmoOp::Commit, 0, 4 * PAGE_SIZE));
+        while machine.port.0.lock().unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        machine.space.set_vmo_size(&machine.vmo, 2 * PAGE_SIZE).unwrap();
+        let audited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| machine.audit()));
+        // Whatever it says, the thread must not wait for ever.
+        machine.supply(0, 2).unwrap();
+        commit.join().unwrap().unwrap();
+        audited.unwrap();
+    });
+    machine.audit();
+}
