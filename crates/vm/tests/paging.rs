@@ -8,8 +8,8 @@ use zxvm_host::user::{UserRef, UserSlice};
 use zxvm_host::{PAGE_SIZE, Prot, VmoRange};
 use zxvm_types::Status;
 use zxvm_vm::{
-    AddressSpace, ChildKind, ChildRequest, MapRequest, Pager, PagerOp, PagerVmoRequest, Place, RequestKind,
-    RequestPort, StoreSet, Vmo, VmoKind, VmoOp,
+    AddressSpace, CachePolicy, ChildKind, ChildRequest, MapRequest, Pager, PagerOp, PagerVmoRequest, Place,
+    RequestKind, RequestPort, StoreSet, Vmo, VmoKind, VmoOp,
 };
 
 /// What was sent and not taken back.
@@ -444,4 +444,12 @@ fn a_vmo_shrinks_over_a_request() {
         audited.unwrap();
     });
     machine.audit();
+}
+
+#[test]
+fn what_a_pager_provides_stays_cached() {
+    let machine = Machine::new(4, false);
+    machine.space.root().unmap(machine.base, 4 * PAGE_SIZE, true).unwrap();
+    assert_eq!(machine.vmo.set_cache_policy(CachePolicy::Uncached), Err(Status::BAD_STATE));
+    assert_eq!(machine.vmo.set_cache_policy(CachePolicy::Cached), Ok(()));
 }

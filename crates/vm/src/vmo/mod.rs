@@ -163,7 +163,7 @@ impl Vmo {
     /// Sets the cache policy.
     ///
     /// # Errors
-    /// `BAD_STATE`: it is mapped, has children or is a child; or it is discardable and the policy is not `Cached`.
+    /// `BAD_STATE`: it is mapped, has children or is a child; or it is discardable or a pager's, and the policy is not `Cached`.
     ///
     /// Source: vmo.md §8.
     pub fn set_cache_policy(&self, policy: CachePolicy) -> Result<(), Status> {
@@ -171,7 +171,8 @@ impl Vmo {
         let node = &content.family().nodes[self.node as usize];
         let shows_another = self.is_slice() || node.reference;
         let related = node.children > 0 || node.parent.is_some() || shows_another || content.nodes > 1;
-        if !content.mappings.is_empty() || related || self.kind.discardable && policy != CachePolicy::Cached {
+        let cached_only = self.kind.discardable || content.is_in_pager_tree();
+        if !content.mappings.is_empty() || related || cached_only && policy != CachePolicy::Cached {
             return Err(Status::BAD_STATE);
         }
         content.cache_policy = policy;
