@@ -80,3 +80,69 @@ fn regions_nest_only_so_deep_that_every_walk_gets_back() {
     assert_eq!(top, Status::NO_RESOURCES);
     kernel.audit();
 }
+
+/// A pager, a VMO of its, and the port where it is asked.
+fn paged(kernel: &Kernel, pages: u64, options: u32) -> [zx_handle_t; 3] {
+    let (mut pager, mut port, mut vmo) = (ZX_HANDLE_INVALID, ZX_HANDLE_INVALID, ZX_HANDLE_INVALID);
+    kernel.pager_create(0, &mut pager).unwrap();
+    kernel.port_create(0, &mut port).unwrap();
+    kernel.pager_create_vmo(pager, options, port, 7, pages * PAGE, &mut vmo).unwrap();
+    [pager, vmo, port]
+}
+
+/// Returns when something is asked.
+fn wait_for_request(kernel: &Kernel, port: zx_handle_t) {
+    kernel.port_wait(port, ZX_TIME_INFINITE, &mut zx_port_packet_t::default()).unwrap();
+}
+
+/// A read of two pages waits when the VMO shrinks to one: the request for both is still there, and the audit thought that
+/// it asked for what is past the end.
+#[test]
+fn a_request_may_have_asked_for_what_was_cut_off_since() {
+    let kernel = Arc::new(kernel());
+    let [pager, vmo, port] = paged(&kernel, 2, ZX_VMO_RESIZABLE);
+    let reader = std::thread::spawn({
+        let kernel = kernel.clone();
+        move || kernel.vmo_read(vmo, UserSlice::from(&mut [0; 2 * PAGE as usize][..]), 0)
+    });
+    wait_for_request(&kernel, port);
+    kernel.vmo_set_size(vmo, PAGE).unwrap();
+    kernel.audit();
+    let aux = self::vmo(&kernel, PAGE, 0);
+    kernel.pager_supply_pages(pager, vmo, 0, PAGE, aux, 0).unwrap();
+    assert_eq!(reader.join().unwrap(), Err(Status::OUT_OF_RANGE));
+    kernel.audit();
+}
+
+/// ZERO of a part of a page that its pager then supplies as zero made the page dirty: it reads as zero already, so there is
+/// nothing to write (pager.md §2), and nothing for which TRAP_DIRTY would have the pager asked.
+#[test]
+fn a_part_of_a_page_that_comes_as_zero_is_not_written() {
+    for options in [0, ZX_VMO_TRAP_DIRTY] {
+        let kernel = Arc::new(kernel());
+        let [pager, vmo, port] = paged(&kernel, 1, options);
+        let zero = std::thread::spawn({
+            let kernel = kernel.clone();
+            move || op_range(&kernel, vmo, ZX_VMO_OP_ZERO, 10, 20)
+        });
+        wait_for_request(&kernel, port);
+        let aux = self::vmo(&kernel, PAGE, 0);
+        kernel.pager_supply_pages(pager, vmo, 0, PAGE, aux, 0).unwrap();
+        zero.join().unwrap().unwrap();
+        let info: zx_info_vmo_t = record(&kernel, vmo, ZX_INFO_VMO).unwrap();
+        assert_eq!(info.committed_bytes, 0);
+        let mut avail = 1;
+        let nowhere = UserSlice::from(&mut [][..]);
+        kernel.pager_query_dirty_ranges(pager, vmo, 0, PAGE, nowhere, None::<&mut usize>, &mut avail).unwrap();
+        assert_eq!(avail, 0);
+    }
+}
+
+/// A pager VMO let itself be made uncached, and then could not be read (vmo.md §8, check 4).
+#[test]
+fn a_pager_vmo_is_always_cached() {
+    let kernel = kernel();
+    let [_, vmo, _] = paged(&kernel, 1, 0);
+    assert_eq!(kernel.vmo_set_cache_policy(vmo, ZX_CACHE_POLICY_UNCACHED), Err(Status::BAD_STATE));
+    assert_eq!(kernel.vmo_set_cache_policy(vmo, ZX_CACHE_POLICY_CACHED), Ok(()));
+}

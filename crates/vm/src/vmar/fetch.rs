@@ -300,7 +300,7 @@ impl AddressSpace {
     pub(super) fn zero_part(&self, vmo: &Vmo, start: u64, end: u64) -> Result<(), Status> {
         let page = pages_around(start, end);
         loop {
-            {
+            let want = {
                 let layout = self.layout.read();
                 let content = &mut vmo.lock();
                 content.check_inside(page)?;
@@ -314,8 +314,13 @@ impl AddressSpace {
                     self.make_dirty(&layout, vmo, content, page)?;
                     return vmo.zero_edge(content, start, end).map(drop);
                 }
-            }
-            self.fetch(vmo, page, Want::Stored)?;
+                match source.states.at(page.start()) {
+                    // It may come as a zero page, and then nothing is to be stored.
+                    PageState::Absent => Want::Present,
+                    _ => Want::Stored,
+                }
+            };
+            self.fetch(vmo, page, want)?;
         }
     }
 
