@@ -7,17 +7,22 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt;
 
 use zxvm_host::linux::install_fault_recovery;
-use zxvm_host::sim::SimHost;
+use zxvm_host::sim::{SimFault, SimHost};
 use zxvm_syscall::user::{UserRef, UserSlice};
 
 use crate::PAGE;
 
-/// The access faulted.
+/// Why an access was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault;
+pub enum Fault {
+    /// The thread gets a signal.
+    Fatal,
+    /// It would wait, and this processor does not: its request stays.
+    Waits,
+}
 
 /// Whoever executes loads and stores.
-pub trait Cpu: fmt::Debug {
+pub trait Cpu: fmt::Debug + Send + Sync {
     /// Loads a byte.
     ///
     /// # Errors
@@ -39,11 +44,11 @@ pub trait Cpu: fmt::Debug {
 
 impl Cpu for SimHost {
     fn load(&self, addr: u64) -> Result<u8, Fault> {
-        Self::load(self, addr).map_err(|_| Fault)
+        Self::load(self, addr).map_err(fault)
     }
 
     fn store(&self, addr: u64, byte: u8) -> Result<(), Fault> {
-        Self::store(self, addr, byte).map_err(|_| Fault)
+        Self::store(self, addr, byte).map_err(fault)
     }
 
     fn is_real(&self) -> bool {
@@ -52,6 +57,15 @@ impl Cpu for SimHost {
 
     fn memory_pages(&self) -> u64 {
         Self::memory_pages(self)
+    }
+}
+
+fn fault(fault: SimFault) -> Fault {
+    match fault {
+        SimFault::Waits => Fault::Waits,
+        SimFault::NotMapped | SimFault::Held | SimFault::Denied | SimFault::NoMemory | SimFault::Refused(_) => {
+            Fault::Fatal
+        }
     }
 }
 
@@ -64,13 +78,13 @@ impl Cpu for Native {
     fn load(&self, addr: u64) -> Result<u8, Fault> {
         install_fault_recovery();
         let mut byte = [0];
-        ref_at(addr, 1).copy_to(&mut byte).map_err(|_| Fault)?;
+        ref_at(addr, 1).copy_to(&mut byte).map_err(|_| Fault::Fatal)?;
         Ok(byte[0])
     }
 
     fn store(&self, addr: u64, byte: u8) -> Result<(), Fault> {
         install_fault_recovery();
-        slice_at(addr, 1).fill_from(&[byte]).map_err(|_| Fault)
+        slice_at(addr, 1).fill_from(&[byte]).map_err(|_| Fault::Fatal)
     }
 
     fn is_real(&self) -> bool {

@@ -5,9 +5,13 @@ use zxvm_syscall::user::{UserFault, UserRef, UserSlice};
 use zxvm_syscall::{Kernel, Out};
 use zxvm_types::*;
 
-use crate::cpu::{Cpu, ref_at, slice_at};
+use crate::cpu::{Cpu, Fault, ref_at, slice_at};
 use crate::model::Birth;
-use crate::op::{Allocate, Buffer, CreateChild, FILLER, Lost, Map, Op, OpRange, Outcome, Transfer, UNTOUCHED, pattern};
+use crate::model::port::user_packet;
+use crate::op::{
+    Allocate, Buffer, CreateChild, CreatePagerVmo, FILLER, Lost, Map, Op, OpRange, Outcome, PagerRange, QueryDirty,
+    Supply, Transfer, UNTOUCHED, pattern,
+};
 
 /// A place for a result, or none at all.
 struct Place<'a, T>(Option<&'a mut T>);
@@ -103,6 +107,16 @@ pub fn birth(kernel: &Kernel) -> Birth {
         root: (root, koid(kernel, root)),
         base: range.base as u64,
         len: range.len as u64,
+    }
+}
+
+/// How long a packet may take that is known to come.
+const COMES: zx_time_t = 20_000_000_000;
+
+fn access_status(fault: Fault) -> Status {
+    match fault {
+        Fault::Fatal => Status::NOT_FOUND,
+        Fault::Waits => Status::SHOULD_WAIT,
     }
 }
 
@@ -217,8 +231,46 @@ pub fn apply(kernel: &Kernel, cpu: &dyn Cpu, op: &Op) -> Outcome {
         Op::VmarOpRange(OpRange { vmar, op, addr, size, buffer, buffer_size }) => {
             kernel.vmar_op_range(vmar, op, addr as usize, size as usize, buffer as usize, buffer_size as usize)
         }
-        Op::Load { addr } => cpu.load(addr).map(|byte| numbers[0] = byte.into()).map_err(|_| Status::NOT_FOUND),
-        Op::Store { addr, byte } => cpu.store(addr, byte).map_err(|_| Status::NOT_FOUND),
+        Op::Load { addr } => cpu.load(addr).map(|byte| numbers[0] = byte.into()).map_err(access_status),
+        Op::Store { addr, byte } => cpu.store(addr, byte).map_err(access_status),
+        Op::PortCreate { options, lost } => kernel.port_create(options, lost.only(first)),
+        Op::PortQueue { port, key, tag } => kernel.port_queue(port, UserRef::from(user_packet(key, tag).as_bytes())),
+        Op::PortWait { port, comes } => {
+            let mut packet = zx_port_packet_t::default();
+            let deadline =
+                if comes { zxvm_syscall::system::clock_get_monotonic() + COMES } else { ZX_TIME_INFINITE_PAST };
+            let status = kernel.port_wait(port, deadline, &mut packet);
+            if status.is_ok() {
+                bytes = packet.as_bytes().to_vec();
+            }
+            status
+        }
+        Op::PagerCreate { options, lost } => kernel.pager_create(options, lost.only(first)),
+        Op::PagerCreateVmo(CreatePagerVmo { pager, options, port, key, size, lost }) => {
+            kernel.pager_create_vmo(pager, options, port, key, size, lost.only(first))
+        }
+        Op::PagerDetachVmo { pager, vmo } => kernel.pager_detach_vmo(pager, vmo),
+        Op::PagerSupplyPages(Supply { pager, vmo, offset, len, aux, aux_offset }) => {
+            kernel.pager_supply_pages(pager, vmo, offset, len, aux, aux_offset)
+        }
+        Op::PagerOpRange(PagerRange { pager, op, vmo, offset, len, data }) => {
+            kernel.pager_op_range(pager, op, vmo, offset, len, data)
+        }
+        Op::PagerQueryDirtyRanges(QueryDirty { pager, vmo, offset, len, buffer_len }) => {
+            bytes = vec![FILLER; buffer_len.unwrap_or(0)];
+            let buffer = if buffer_len.is_some() { UserSlice::from(&mut bytes[..]) } else { slice_at(0, 4096) };
+            let (mut actual, mut avail) = (UNTOUCHED as usize, UNTOUCHED as usize);
+            let status = kernel.pager_query_dirty_ranges(pager, vmo, offset, len, buffer, &mut actual, &mut avail);
+            if status.is_ok() {
+                numbers = [actual as u64, avail as u64];
+            }
+            status
+        }
+        Op::PagerQueryVmoStats { pager, vmo, options, len } => {
+            bytes = vec![FILLER; len.unwrap_or(0)];
+            let buffer = if len.is_some() { UserSlice::from(&mut bytes[..]) } else { slice_at(0, 4096) };
+            kernel.pager_query_vmo_stats(pager, vmo, options, buffer)
+        }
     };
     let mut made = Vec::new();
     if status.is_ok() {

@@ -2,6 +2,8 @@
 //!
 //! The generator looks at the model, never at the engine: the seed and the model's past decide.
 
+mod paged;
+
 use fastrand::Rng;
 use zxvm_types::*;
 
@@ -15,6 +17,8 @@ pub struct Generator {
     rng: Rng,
     stale: Vec<zx_handle_t>,
     real_buffers: bool,
+    /// For how many steps something has been waiting.
+    waits: u32,
 }
 
 /// What a step wants a handle to.
@@ -23,6 +27,8 @@ enum Want {
     Vmo,
     Vmar,
     Waitable,
+    Pager,
+    Port,
     Any,
 }
 
@@ -51,11 +57,22 @@ const MAP_ALIGNS: [u32; 12] = [
 impl Generator {
     /// `real_buffers`: whether a call's buffer may lie in a mapping.
     pub fn new(seed: u64, real_buffers: bool) -> Self {
-        Self { rng: Rng::with_seed(seed), stale: Vec::new(), real_buffers }
+        Self { rng: Rng::with_seed(seed), stale: Vec::new(), real_buffers, waits: 0 }
     }
 
     /// The next step.
     pub fn next(&mut self, model: &Model) -> Op {
+        let op = if model.is_waiting() {
+            self.waits += 1;
+            self.answer(model)
+        } else {
+            self.waits = 0;
+            self.anything(model)
+        };
+        self.tame(model, op)
+    }
+
+    fn anything(&mut self, model: &Model) -> Op {
         if model.handles().count() > HANDLES_MAX && self.one_in(2) {
             let handle = self.disposable(model);
             return self.close(handle);
@@ -63,7 +80,8 @@ impl Generator {
         if children(model).count() > CHILDREN_MAX && self.one_in(2) {
             return self.clear_away(model);
         }
-        match self.rng.u32(0..212) {
+        match self.rng.u32(0..318) {
+            212..318 => self.pager_step(model),
             0..5 => {
                 let handle = self.disposable(model);
                 self.close(handle)
@@ -202,7 +220,9 @@ impl Generator {
         let suits = |id: ObjectId| match (&model.object(id).kind, want) {
             (_, Want::Any) | (Kind::Vmo(_), Want::Vmo) | (Kind::Vmar(_), Want::Vmar) => true,
             (Kind::Event | Kind::Eventpair(_) | Kind::Vmo(_) | Kind::Process(..), Want::Waitable) => true,
+            (Kind::Pager, Want::Pager) | (Kind::Port(_), Want::Port) => true,
             (Kind::Event | Kind::Eventpair(_) | Kind::Process(..), Want::Vmo | Want::Vmar) => false,
+            (Kind::Pager | Kind::Port(_), _) | (_, Want::Pager | Want::Port) => false,
             (Kind::Vmo(_), Want::Vmar) | (Kind::Vmar(_), Want::Vmo | Want::Waitable) => false,
         };
         let alive = |id| !matches!(&model.object(id).kind, Kind::Vmar(vmar) if !vmar.alive);
@@ -903,7 +923,7 @@ impl Generator {
 fn children(model: &Model) -> impl Iterator<Item = &Child> {
     let vmars = model.objects().filter_map(|(_, object)| match &object.kind {
         Kind::Vmar(vmar) => Some(vmar),
-        Kind::Process(..) | Kind::Vmo(_) | Kind::Event | Kind::Eventpair(_) => None,
+        _ => None,
     });
     vmars.flat_map(|vmar| &vmar.children)
 }

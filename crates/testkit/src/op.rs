@@ -110,6 +110,72 @@ pub struct OpRange {
     pub buffer_size: u64,
 }
 
+/// Arguments of `zx_pager_create_vmo`.
+#[derive(Clone, Copy, Debug)]
+pub struct CreatePagerVmo {
+    /// The pager.
+    pub pager: zx_handle_t,
+    /// `ZX_VMO_` bits.
+    pub options: u32,
+    /// Where its packets go.
+    pub port: zx_handle_t,
+    /// The key of each.
+    pub key: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Whether the handle can be given out.
+    pub lost: Lost,
+}
+
+/// Arguments of `zx_pager_supply_pages`.
+#[derive(Clone, Copy, Debug)]
+pub struct Supply {
+    /// The pager.
+    pub pager: zx_handle_t,
+    /// Its VMO.
+    pub vmo: zx_handle_t,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+    /// The VMO that the pages come from.
+    pub aux: zx_handle_t,
+    /// From where in it, in bytes.
+    pub aux_offset: u64,
+}
+
+/// Arguments of `zx_pager_op_range`.
+#[derive(Clone, Copy, Debug)]
+pub struct PagerRange {
+    /// The pager.
+    pub pager: zx_handle_t,
+    /// `ZX_PAGER_OP_`.
+    pub op: u32,
+    /// Its VMO.
+    pub vmo: zx_handle_t,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+    /// As the operation has it.
+    pub data: u64,
+}
+
+/// Arguments of `zx_pager_query_dirty_ranges`.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryDirty {
+    /// The pager.
+    pub pager: zx_handle_t,
+    /// Its VMO.
+    pub vmo: zx_handle_t,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Bytes of the buffer; none for a NULL buffer that is said to be long.
+    pub buffer_len: Option<usize>,
+}
+
 /// One step. The names are those of the calls.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // the arguments are those of the calls, in their order and under their names
@@ -272,6 +338,39 @@ pub enum Op {
         addr: u64,
         byte: u8,
     },
+    PortCreate {
+        options: u32,
+        lost: Lost,
+    },
+    PortQueue {
+        port: zx_handle_t,
+        key: u64,
+        tag: u8,
+    },
+    /// The deadline is past, unless the packet is known to come: then it is far.
+    PortWait {
+        port: zx_handle_t,
+        comes: bool,
+    },
+    PagerCreate {
+        options: u32,
+        lost: Lost,
+    },
+    PagerCreateVmo(CreatePagerVmo),
+    PagerDetachVmo {
+        pager: zx_handle_t,
+        vmo: zx_handle_t,
+    },
+    PagerSupplyPages(Supply),
+    PagerOpRange(PagerRange),
+    PagerQueryDirtyRanges(QueryDirty),
+    /// `len`: none for a NULL buffer.
+    PagerQueryVmoStats {
+        pager: zx_handle_t,
+        vmo: zx_handle_t,
+        options: u32,
+        len: Option<usize>,
+    },
 }
 
 impl Op {
@@ -327,6 +426,20 @@ impl Op {
             Self::VmarOpRange(_) => "vmar_op_range, others",
             Self::Load { .. } => "load",
             Self::Store { .. } => "store",
+            Self::PortCreate { .. } => "port_create",
+            Self::PortQueue { .. } => "port_queue",
+            Self::PortWait { .. } => "port_wait",
+            Self::PagerCreate { .. } => "pager_create",
+            Self::PagerCreateVmo(_) => "pager_create_vmo",
+            Self::PagerDetachVmo { .. } => "pager_detach_vmo",
+            Self::PagerSupplyPages(_) => "pager_supply_pages",
+            Self::PagerOpRange(PagerRange { op: ZX_PAGER_OP_FAIL, .. }) => "pager_op_range FAIL",
+            Self::PagerOpRange(PagerRange { op: ZX_PAGER_OP_DIRTY, .. }) => "pager_op_range DIRTY",
+            Self::PagerOpRange(PagerRange { op: ZX_PAGER_OP_WRITEBACK_BEGIN, .. }) => "pager_op_range WRITEBACK_BEGIN",
+            Self::PagerOpRange(PagerRange { op: ZX_PAGER_OP_WRITEBACK_END, .. }) => "pager_op_range WRITEBACK_END",
+            Self::PagerOpRange(_) => "pager_op_range, others",
+            Self::PagerQueryDirtyRanges(_) => "pager_query_dirty_ranges",
+            Self::PagerQueryVmoStats { .. } => "pager_query_vmo_stats",
         }
     }
 }
@@ -334,7 +447,7 @@ impl Op {
 /// What a step told the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// `OK`, or why not. Of an access that faults: `NOT_FOUND`.
+    /// `OK`, or why not. Of an access that faults: `NOT_FOUND`; of one that would wait, where that is told: `SHOULD_WAIT`.
     pub status: Status,
     /// Handles made, in the order of the results, with the koids of their objects.
     pub made: Vec<(zx_handle_t, zx_koid_t)>,

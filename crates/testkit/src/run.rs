@@ -7,6 +7,7 @@
 //! 3. At the end everything is closed, and what was used is given back.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use zerocopy::IntoBytes;
@@ -20,8 +21,10 @@ use crate::PAGE;
 use crate::cpu::Cpu;
 use crate::engine;
 use crate::generate::Generator;
+use crate::helper::Helper;
+use crate::model::wait::Resumed;
 use crate::model::{Kind, Model, ObjectId};
-use crate::op::{Buffer, Op, Outcome};
+use crate::op::{Buffer, Op, Outcome, QueryDirty};
 
 /// Bytes in the root VMAR of a run: small, so that things meet.
 pub const ROOT_LEN: u64 = 64 << 20;
@@ -83,8 +86,9 @@ pub type Tally = BTreeMap<(&'static str, Status), u64>;
 ///
 /// # Panics
 /// Where engine and model differ.
-pub fn run(kernel: &Kernel, cpu: &dyn Cpu, seed: u64, steps: u64) -> Tally {
-    let mut pair = Pair::new(kernel, cpu);
+pub fn run(kernel: &Arc<Kernel>, cpu: &Arc<dyn Cpu>, seed: u64, steps: u64) -> Tally {
+    let mut pair = Pair::new(kernel, &**cpu);
+    pair.wait_with(Helper::new(kernel.clone(), cpu.clone()));
     let mut generator = Generator::new(seed, cpu.is_real());
     let mut tally = Tally::new();
     let mut story = Story { seed, step: 0, past: VecDeque::new(), now: None };
@@ -92,25 +96,35 @@ pub fn run(kernel: &Kernel, cpu: &dyn Cpu, seed: u64, steps: u64) -> Tally {
         story.step = step;
         let op = generator.next(&pair.model);
         story.now = Some(op.clone());
-        let outcome = pair.step(&op);
+        let outcomes = pair.act(&op);
         kernel.audit();
-        pair.settle(&op, outcome.status);
+        for (op, outcome) in &outcomes {
+            pair.settle(op, outcome.status);
+        }
         // Asking Linux takes longer than most steps.
         if !cpu.is_real() || step.is_multiple_of(16) {
             pair.compare_memory();
         }
-        pair.compare_entries(&op, &outcome);
+        for (op, outcome) in &outcomes {
+            pair.compare_entries(op, outcome);
+        }
         match step % 16 {
             15 => pair.compare_all(),
             _ => pair.compare_some(step),
         }
-        *tally.entry((op.name(), outcome.status)).or_default() += 1;
-        story.past.push_back((op, outcome));
-        if story.past.len() > SHOWN {
+        if outcomes.is_empty() {
+            story.past.push_back((op, Outcome { status: Status::SHOULD_WAIT, ..Outcome::default() }));
+        }
+        for (op, outcome) in outcomes {
+            *tally.entry((op.name(), outcome.status)).or_default() += 1;
+            story.past.push_back((op, outcome));
+        }
+        while story.past.len() > SHOWN {
             story.past.pop_front();
         }
     }
     story.now = None;
+    pair.end_wait();
     pair.close_all();
     kernel.audit();
     tally
@@ -122,6 +136,9 @@ pub struct Pair<'a> {
     kernel: &'a Kernel,
     cpu: &'a dyn Cpu,
     model: Model,
+    helper: Option<Helper>,
+    /// The step that waits.
+    waiting: Option<Op>,
 }
 
 impl<'a> Pair<'a> {
@@ -129,12 +146,105 @@ impl<'a> Pair<'a> {
     pub fn new(kernel: &'a Kernel, cpu: &'a dyn Cpu) -> Self {
         // Some buffers are not there.
         install_fault_recovery();
-        Self { kernel, cpu, model: Model::new(engine::birth(kernel)) }
+        Self { kernel, cpu, model: Model::new(engine::birth(kernel)), helper: None, waiting: None }
     }
 
     /// The model, as it is now.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// From now on calls may wait: `helper` makes those that may.
+    pub fn wait_with(&mut self, helper: Helper) {
+        self.helper = Some(helper);
+        if self.cpu.is_real() {
+            self.model.let_accesses_wait();
+        }
+    }
+
+    /// Does the step on both sides, and looks what becomes of the step that waits. Returns what is over, with the outcomes.
+    ///
+    /// # Panics
+    /// Where the outcomes differ, or one side waits and the other does not.
+    pub fn act(&mut self, op: &Op) -> Vec<(Op, Outcome)> {
+        let mut over = Vec::new();
+        if self.waiting.is_none() && self.may_wait(op) {
+            self.helper.as_mut().expect("one that waits").begin(op);
+            let expected = self.model.begin(op);
+            self.waiting = Some(op.clone());
+            over.extend(self.look(expected));
+            return over;
+        }
+        let outcome = self.step(op);
+        over.push((op.clone(), outcome));
+        if self.waiting.is_some() {
+            match self.model.resume() {
+                Resumed::Untouched => {}
+                Resumed::WaitsAgain => over.extend(self.look(None)),
+                Resumed::Over(outcome) => over.extend(self.look(Some(outcome))),
+            }
+        }
+        over
+    }
+
+    /// Whether the step may have to wait for a pager.
+    fn may_wait(&self, op: &Op) -> bool {
+        let paged = |value: zx_handle_t| {
+            let found = self.model.handles().find(|&(other, _)| other == value);
+            found.is_some_and(|(_, handle)| {
+                let is_vmo = matches!(self.model.object(handle.object).kind, Kind::Vmo(_));
+                is_vmo && self.model.is_paged(handle.object)
+            })
+        };
+        match *op {
+            Op::VmoRead { vmo, .. }
+            | Op::VmoWrite { vmo, .. }
+            | Op::VmoSetSize { vmo, .. }
+            | Op::VmoSetStreamSize { vmo, .. }
+            | Op::VmoOpRange { vmo, .. } => paged(vmo),
+            Op::ObjectSetProperty { handle, .. } => paged(handle),
+            Op::VmarOpRange(_) => self.model.vmos().any(|(id, _)| self.model.is_paged(id)),
+            Op::Load { addr } | Op::Store { addr, .. } => self.cpu.is_real() && self.model.is_paged_at(addr),
+            _ => false,
+        }
+    }
+
+    /// The step that waits has been woken, or has just begun.
+    fn look(&mut self, expected: Option<Outcome>) -> Vec<(Op, Outcome)> {
+        let helper = self.helper.as_ref().expect("it waits in there");
+        let op = self.waiting.clone().expect("one that waits");
+        if let Some(expected) = expected {
+            self.waiting = None;
+            let got = helper.outcome();
+            compare(&op, &got, &expected);
+            return vec![(op, got)];
+        }
+        if !matches!(op, Op::Load { .. } | Op::Store { .. }) {
+            helper.sleeps();
+            return Vec::new();
+        }
+        // Whoever serves faults needs a moment to ask, and nothing but the packet tells that it has.
+        let mut over = Vec::new();
+        while let Some(port) = self.model.port_of_waiting() {
+            let wait = Op::PortWait { port, comes: true };
+            let outcome = self.step(&wait);
+            over.push((wait, outcome));
+        }
+        over
+    }
+
+    /// Whatever waits is over at the end: nobody is left to provide.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub fn end_wait(&mut self) {
+        while self.waiting.is_some() {
+            let pager =
+                self.model.handles().find(|(_, handle)| matches!(self.model.object(handle.object).kind, Kind::Pager));
+            let (handle, _) = pager.expect("nothing waits without a pager");
+            self.act(&Op::HandleClose { handle });
+        }
+        self.helper = None;
     }
 
     /// Does the step on both sides.
@@ -144,17 +254,25 @@ impl<'a> Pair<'a> {
     pub fn step(&mut self, op: &Op) -> Outcome {
         let got = engine::apply(self.kernel, self.cpu, op);
         let expected = self.model.apply(op, &got);
-        if got != expected {
-            let at = got.bytes.iter().zip(&expected.bytes).position(|(a, b)| a != b);
-            let about = |outcome: &Outcome| {
-                let near = at.map(|at| outcome.bytes[at..outcome.bytes.len().min(at + 16)].to_vec());
-                format!("{:?} {:x?} {:x?} {near:x?}", outcome.status, outcome.made, outcome.numbers)
-            };
-            panic!("{op:x?}\nbytes differ from {at:?} on\n engine {}\n model  {}", about(&got), about(&expected));
-        }
+        compare(op, &got, &expected);
         got
     }
+}
 
+/// Engine and model say the same.
+fn compare(op: &Op, got: &Outcome, expected: &Outcome) {
+    if got != expected {
+        let at = got.bytes.iter().zip(&expected.bytes).position(|(a, b)| a != b);
+        let about = |outcome: &Outcome| {
+            let from = at.unwrap_or(0) / 16 * 16;
+            let near = &outcome.bytes[from..outcome.bytes.len().min(from + 48)];
+            format!("{:?} {:x?} {:x?} {near:x?}", outcome.status, outcome.made, outcome.numbers)
+        };
+        panic!("{op:x?}\nbytes differ from {at:?} on\n engine {}\n model  {}", about(got), about(expected));
+    }
+}
+
+impl Pair<'_> {
     /// Takes over what a call that failed half way has committed. A write whose buffer faults may have committed the page
     /// that it was about to fill: the specification leaves it open, and Linux versions differ. A COMMIT that runs out of
     /// memory keeps what it has, lowest pages first.
@@ -265,6 +383,9 @@ impl<'a> Pair<'a> {
         let size = self.model.size(id);
         offsets.extend((0..size.min(10 * PAGE)).step_by(PAGE as usize));
         offsets.extend(size.checked_sub(PAGE));
+        // What a pager would have to be asked for is not looked at.
+        offsets.retain(|&offset| !self.model.is_absent(id, offset));
+        self.compare_dirty(id);
         let mut bytes = [0; PAGE as usize];
         for offset in offsets {
             match self.kernel.vmo_read(handle, UserSlice::from(&mut bytes[..]), offset) {
@@ -284,6 +405,14 @@ impl<'a> Pair<'a> {
                 );
             }
         }
+    }
+
+    /// What a pager can ask about its VMO.
+    fn compare_dirty(&mut self, id: ObjectId) {
+        let Some((pager, vmo)) = self.model.managers(id, ZX_RIGHT_READ) else { return };
+        let len = self.model.size(id);
+        self.step(&Op::PagerQueryDirtyRanges(QueryDirty { pager, vmo, offset: 0, len, buffer_len: Some(64 * 24) }));
+        self.step(&Op::PagerQueryVmoStats { pager, vmo, options: 0, len: Some(4) });
     }
 
     /// Closes and unmaps everything, and looks that nothing is left.

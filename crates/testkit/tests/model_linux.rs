@@ -6,22 +6,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use zxvm_host::linux::{Delivery, LinuxHost};
 use zxvm_syscall::{Config, Kernel};
-use zxvm_testkit::cpu::Native;
+use zxvm_testkit::cpu::{Cpu, Native};
 use zxvm_testkit::family::{Growth, live_and_die};
 use zxvm_testkit::run::{ROOT_LEN, run, seed_of_now, seed_or, steps_or};
 
 /// A fresh engine, and nobody else's tests while it lives.
-fn alone(seed: u64, act: impl FnOnce(&Kernel)) {
+fn alone(seed: u64, act: impl FnOnce(&Arc<Kernel>)) {
     // Audits read the list of this process's mappings, which is only whole while nobody else changes a neighbour; and the
     // memory in use is that of the process.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let host = Arc::new(LinuxHost::new(Delivery::of_environment().unwrap()).unwrap());
-    act(&Kernel::new(host, Config { root_len: ROOT_LEN, seed }).unwrap());
+    act(&Arc::new(Kernel::new(host, Config { root_len: ROOT_LEN, seed }).unwrap()));
 }
 
 fn on_linux(seed: u64, steps: u64) {
-    alone(seed, |kernel| drop(run(kernel, &Native, seed, steps)));
+    let cpu: Arc<dyn Cpu> = Arc::new(Native);
+    alone(seed, |kernel| drop(run(kernel, &cpu, seed, steps)));
 }
 
 #[test]

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use zxvm_host::sim::{SimConfig, SimHost};
 use zxvm_syscall::{Config, Kernel};
+use zxvm_testkit::cpu::Cpu;
 use zxvm_testkit::run::{ROOT_LEN, Tally, run, seed_of_now, seed_or, steps_or};
 use zxvm_types::{Status, Status as S};
 
 fn on_sim(seed: u64, steps: u64) -> Tally {
     let sim = Arc::new(SimHost::new(SimConfig::default()));
-    let kernel = Kernel::new(sim.clone(), Config { root_len: ROOT_LEN, seed }).unwrap();
-    let tally = run(&kernel, &*sim, seed, steps);
+    let kernel = Arc::new(Kernel::new(sim.clone(), Config { root_len: ROOT_LEN, seed }).unwrap());
+    let cpu: Arc<dyn Cpu> = sim.clone();
+    let tally = run(&kernel, &cpu, seed, steps);
     assert_eq!(sim.memory_pages(), 0, "seed {seed}: memory that nobody has a use for");
     assert_eq!(sim.vma_count(), 1, "seed {seed}: the root VMAR is not held in one piece");
     drop(kernel);
@@ -146,9 +148,60 @@ const ENDS: &[(&str, &[Status])] = &[
     ("vmar_op_range MAP_RANGE", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::INVALID_ARGS, S::OUT_OF_RANGE, S::BAD_STATE]),
     ("vmar_op_range ZERO", OP_ENDS),
     ("vmar_op_range, others", OP_ENDS),
-    ("load", &[S::OK, S::NOT_FOUND]),
-    ("store", &[S::OK, S::NOT_FOUND]),
+    ("load", &[S::OK, S::NOT_FOUND, S::SHOULD_WAIT]),
+    ("store", &[S::OK, S::NOT_FOUND, S::SHOULD_WAIT]),
+    ("port_create", &[S::OK, S::INVALID_ARGS]),
+    ("port_queue", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED]),
+    ("port_wait", &[S::OK, S::TIMED_OUT, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED]),
+    ("pager_create", &[S::OK, S::INVALID_ARGS]),
+    ("pager_create_vmo", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::INVALID_ARGS, S::OUT_OF_RANGE]),
+    ("pager_detach_vmo", &[S::OK, S::INVALID_ARGS]),
+    (
+        "pager_supply_pages",
+        &[
+            S::OK,
+            S::INVALID_ARGS,
+            S::BAD_HANDLE,
+            S::WRONG_TYPE,
+            S::ACCESS_DENIED,
+            S::OUT_OF_RANGE,
+            S::NOT_SUPPORTED,
+            S::BAD_STATE,
+        ],
+    ),
+    ("pager_op_range FAIL", &[S::OK, S::INVALID_ARGS, S::WRONG_TYPE, S::OUT_OF_RANGE, S::BAD_STATE]),
+    (
+        "pager_op_range DIRTY",
+        &[
+            S::OK,
+            S::INVALID_ARGS,
+            S::BAD_HANDLE,
+            S::WRONG_TYPE,
+            S::NOT_SUPPORTED,
+            S::OUT_OF_RANGE,
+            S::BAD_STATE,
+            S::NOT_FOUND,
+        ],
+    ),
+    ("pager_op_range WRITEBACK_BEGIN", &[S::OK, S::INVALID_ARGS, S::BAD_HANDLE, S::WRONG_TYPE, S::OUT_OF_RANGE]),
+    ("pager_op_range WRITEBACK_END", &[S::OK, S::INVALID_ARGS, S::WRONG_TYPE, S::OUT_OF_RANGE]),
+    ("pager_op_range, others", &[S::NOT_SUPPORTED]),
+    ("pager_query_dirty_ranges", &[S::OK, S::INVALID_ARGS, S::BAD_HANDLE, S::WRONG_TYPE, S::OUT_OF_RANGE]),
+    ("pager_query_vmo_stats", &[S::OK, S::BUFFER_TOO_SMALL, S::BAD_HANDLE, S::WRONG_TYPE, S::INVALID_ARGS]),
 ];
+
+/// The ways in which calls end that wait for a pager: what it fails them with, and what becomes of them when it goes.
+const WAITS: &[(&str, &[Status])] = &[
+    ("vmo_read", FAILURES),
+    ("vmo_write", FAILURES),
+    ("vmo_op_range COMMIT", FAILURES),
+    ("vmo_op_range ZERO", &[S::IO, S::BAD_STATE]),
+    ("vmo_op_range, others", &[S::IO, S::BAD_STATE]),
+    ("vmar_op_range COMMIT", &[S::BAD_STATE]),
+    ("vmar_op_range, others", &[S::BAD_STATE]),
+];
+
+const FAILURES: &[Status] = &[S::IO, S::IO_DATA_INTEGRITY, S::BAD_STATE, S::NO_SPACE, S::BUFFER_TOO_SMALL];
 
 const CHILD_ENDS: &[Status] = &[
     S::OK,
@@ -167,14 +220,12 @@ const OP_ENDS: &[Status] =
 /// The run that also shows that the generator leaves nothing out.
 #[test]
 fn one_long_run() {
-    let tally = on_sim(seed_or(1), steps_or(120_000));
-    for (call, statuses) in ENDS {
-        for &status in *statuses {
-            let count = tally.get(&(call, status)).copied().unwrap_or(0);
-            let shortened = steps_or(u64::MAX) < 120_000;
-            assert!(count > 0 || shortened, "{call} never ended with {status}");
-        }
-    }
+    let tally = on_sim(seed_or(1), steps_or(180_000));
+    let ends = ENDS.iter().chain(WAITS);
+    let all = ends.flat_map(|&(call, statuses)| statuses.iter().map(move |&status| (call, status)));
+    let missing: Vec<_> = all.filter(|end| !tally.contains_key(end)).collect();
+    let shortened = steps_or(u64::MAX) < 180_000;
+    assert!(missing.is_empty() || shortened, "these never happened: {missing:?}");
     let known: Vec<_> = ENDS.iter().map(|(call, _)| call).collect();
     assert!(tally.keys().all(|(call, _)| known.contains(&call)), "a call is missing from the list");
 }

@@ -23,19 +23,4 @@ impl Model {
         self.content(piece.vmo).present()?;
         Ok((piece.vmo, self.start(piece.vmo) + piece.offset + addr % PAGE))
     }
-
-    /// The byte at the address, unless the access faults.
-    pub(super) fn load(&mut self, addr: u64) -> Option<u8> {
-        let (vmo, at) = self.reach(addr, ZX_VM_PERM_READ).ok()?;
-        let pages = self.pages_mut(vmo);
-        pages.touch(at);
-        pages.get(at).map(|page| page[(at % PAGE) as usize])
-    }
-
-    /// Overwrites the byte at the address, unless the access faults.
-    pub(super) fn store(&mut self, addr: u64, byte: u8) -> Option<()> {
-        let (vmo, at) = self.reach(addr, ZX_VM_PERM_WRITE).ok()?;
-        self.pages_mut(vmo).write(at, &[byte]);
-        Some(())
-    }
 }

@@ -51,6 +51,7 @@ impl Model {
                 root_offset: from.root_offset + offset,
                 // Past the parent's end there is nothing to copy, and what comes there later is the parent's alone.
                 pages: from.pages.snapshot(offset, (offset + size).min(from.size)),
+                source: None,
             };
             (self.add_content(copy), Shape::Snapshot)
         };
@@ -139,6 +140,9 @@ impl Model {
             return Err(Status::OUT_OF_RANGE);
         }
         self.content(parent).cached()?;
+        if self.is_paged(parent) && options & ZX_VMO_CHILD_SNAPSHOT != 0 {
+            return Err(Status::NOT_SUPPORTED);
+        }
         if self.content(parent).root_offset.checked_add(end).is_none() {
             return Err(Status::INVALID_ARGS);
         }

@@ -7,7 +7,8 @@
 
 use zxvm_types::*;
 
-use super::{Kind, MORE_THAN_MEMORY, Model, ObjectId, Pages, Shape, Vmo};
+use super::source::Source;
+use super::{MORE_THAN_MEMORY, Model, ObjectId, Pages, Shape, Vmo};
 use crate::PAGE;
 
 /// Names a content of the model; never used twice.
@@ -41,6 +42,8 @@ pub struct Content {
     pub root_offset: u64,
     /// What it holds.
     pub pages: Pages,
+    /// Who provides its pages, if it is not nobody.
+    pub source: Option<Source>,
 }
 
 impl Content {
@@ -66,6 +69,11 @@ impl Model {
 
     pub(super) fn pages_mut(&mut self, vmo: ObjectId) -> &mut Pages {
         &mut self.content_mut(vmo).pages
+    }
+
+    /// Whether a pager provides what the VMO shows.
+    pub fn is_paged(&self, vmo: ObjectId) -> bool {
+        self.content(vmo).source.is_some()
     }
 
     /// Bytes in the VMO, whole pages.
@@ -134,7 +142,9 @@ impl Model {
                 }
             }
         }
-        alone + shared.len() as u64
+        let loaded: u64 =
+            self.contents.values().filter_map(|content| content.source.as_ref()).map(Source::loaded).sum();
+        alone + shared.len() as u64 + loaded
     }
 
     /// Whether snapshots join the content with another one that lives (vmo.md §7, "mutual").
@@ -174,7 +184,7 @@ impl Model {
         if len == 0 {
             return Ok(());
         }
-        if self.has_cow_relatives(vmo) {
+        if self.has_cow_relatives(vmo) || self.is_paged(vmo) {
             return Err(Status::NOT_SUPPORTED);
         }
         if !offset.is_multiple_of(PAGE) || !len.is_multiple_of(PAGE) {
@@ -205,8 +215,8 @@ impl Model {
     /// Every VMO there is.
     pub fn vmos(&self) -> impl Iterator<Item = (ObjectId, &Vmo)> {
         self.objects.iter().filter_map(|(&id, object)| match &object.kind {
-            Kind::Vmo(vmo) => Some((id, vmo)),
-            Kind::Process(..) | Kind::Vmar(_) | Kind::Event | Kind::Eventpair(_) => None,
+            super::Kind::Vmo(vmo) => Some((id, vmo)),
+            _ => None,
         })
     }
 }

@@ -21,6 +21,8 @@ impl Model {
             if self.handle_close(handle).is_err() {
                 result = Err(Status::BAD_HANDLE);
             }
+            // One after the other.
+            self.reap();
         }
         result
     }

@@ -79,6 +79,8 @@ impl Model {
                     Kind::Vmo(_) => (ZX_OBJ_TYPE_VMO, 0),
                     Kind::Vmar(_) => (ZX_OBJ_TYPE_VMAR, 0),
                     Kind::Event => (ZX_OBJ_TYPE_EVENT, 0),
+                    Kind::Pager => (ZX_OBJ_TYPE_PAGER, 0),
+                    Kind::Port(_) => (ZX_OBJ_TYPE_PORT, 0),
                     // A peer that is gone is still named; its number was taken note of when it was made.
                     Kind::Eventpair(peer) => match self.objects.get(peer) {
                         Some(peer) => (ZX_OBJ_TYPE_EVENTPAIR, peer.koid),
@@ -164,6 +166,7 @@ impl Model {
                         | ZX_INFO_VMO_VIA_HANDLE
                         | flag(content.resizable, ZX_INFO_VMO_RESIZABLE)
                         | flag(vmo.shape == Shape::Snapshot && vmo.parent.is_some(), ZX_INFO_VMO_IS_COW_CLONE)
+                        | flag(content.source.is_some(), ZX_INFO_VMO_PAGER_BACKED)
                         | flag(content.discardable, ZX_INFO_VMO_DISCARDABLE)
                         | flag(vmo.immutable, ZX_INFO_VMO_IMMUTABLE),
                     committed_bytes: figures.committed,

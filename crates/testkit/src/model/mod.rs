@@ -16,15 +16,19 @@ mod handle;
 mod info;
 mod object;
 mod op_range;
+mod pager;
 mod pages;
 mod place;
+pub mod port;
 mod protect;
+pub mod source;
 mod transfer;
 mod unmap;
 mod vmar;
 mod vmo;
+pub mod wait;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use content::{Content, ContentId};
 pub use pages::{Frame, Pages};
@@ -32,6 +36,9 @@ pub use vmar::{Child, Mapping, Vmar, What};
 pub use vmo::{Shape, Vmo};
 use zxvm_types::*;
 
+use self::port::{Slot, SlotId};
+use self::source::{Provider, Who};
+use self::wait::{Job, Resumed};
 use crate::op::{Lost, Op, Outcome};
 
 /// The largest size of a VMO, in bytes.
@@ -77,6 +84,10 @@ pub enum Kind {
     Event,
     /// One of two events, and the other one.
     Eventpair(ObjectId),
+    /// Who provides pages.
+    Pager,
+    /// A queue of packets.
+    Port(VecDeque<port::Entry>),
 }
 
 /// All that the calls act on.
@@ -90,6 +101,12 @@ pub struct Model {
     koids: BTreeSet<zx_koid_t>,
     closed_last: zx_handle_t,
     born: [zx_handle_t; 2],
+    slots: BTreeMap<SlotId, Slot>,
+    waiting: Option<Job>,
+    /// Where something was taken out of the address space in this step.
+    unmapped: Vec<std::ops::Range<u64>>,
+    /// Whether an access to memory that waits is a call that waits; else it is over, but for its request.
+    accesses_wait: bool,
 }
 
 /// What a process is born with, as the engine tells it.
@@ -121,6 +138,10 @@ impl Model {
             koids: BTreeSet::new(),
             closed_last: ZX_HANDLE_INVALID,
             born: [birth.process.0, birth.root.0],
+            slots: BTreeMap::new(),
+            waiting: None,
+            unmapped: Vec::new(),
+            accesses_wait: false,
         };
         let root = model.add(0, Kind::Vmar(Vmar::root(birth.base, birth.len)));
         model.root = root;
@@ -139,10 +160,24 @@ impl Model {
     pub fn apply(&mut self, op: &Op, got: &Outcome) -> Outcome {
         let outcome = self.dispatch(op, got);
         self.reap();
+        outcome.unwrap_or_else(|| panic!("{op:x?} waits"))
+    }
+
+    /// [`Model::apply`] for a call that may wait: `None` if it does. Only calls for which the engine has no choice may.
+    pub fn begin(&mut self, op: &Op) -> Option<Outcome> {
+        let outcome = self.dispatch(op, &Outcome::default());
+        self.reap();
         outcome
     }
 
-    fn dispatch(&mut self, op: &Op, got: &Outcome) -> Outcome {
+    /// What becomes of the call that waits.
+    pub fn resume(&mut self) -> Resumed {
+        let outcome = self.go_on();
+        self.reap();
+        outcome
+    }
+
+    fn dispatch(&mut self, op: &Op, got: &Outcome) -> Option<Outcome> {
         let number = |result: Result<u64, Status>| match result {
             Ok(number) => Outcome { numbers: [number, Outcome::default().numbers[1]], ..Outcome::default() },
             Err(status) => Outcome::of(Err(status)),
@@ -151,7 +186,7 @@ impl Model {
             Ok(made) => Outcome { made, ..Outcome::default() },
             Err(status) => Outcome::of(Err(status)),
         };
-        match *op {
+        Some(match *op {
             Op::HandleClose { handle } => Outcome::of(self.handle_close(handle)),
             Op::HandleCloseMany { ref handles } => Outcome::of(self.handle_close_many(handles)),
             Op::HandleDuplicate { handle, rights, lost } => made(self.handle_duplicate(handle, rights, lost, got)),
@@ -160,7 +195,7 @@ impl Model {
             Op::ObjectGetInfo { handle, topic, len } => self.object_get_info(handle, topic, len, got),
             Op::ObjectGetProperty { handle, property, len } => self.object_get_property(handle, property, len),
             Op::ObjectSetProperty { handle, property, ref value } => {
-                Outcome::of(self.object_set_property(handle, property, value.as_deref()))
+                return self.object_set_property(handle, property, value.as_deref());
             }
             Op::ObjectSignal { handle, clear, set } => Outcome::of(self.object_signal(handle, clear, set)),
             Op::ObjectSignalPeer { handle, clear, set } => Outcome::of(self.object_signal_peer(handle, clear, set)),
@@ -169,16 +204,16 @@ impl Model {
             Op::EventCreate { options, lost } => made(self.event_create(options, lost, got)),
             Op::EventpairCreate { options, lost } => made(self.eventpair_create(options, lost, got)),
             Op::VmoCreate { size, options, lost } => made(self.vmo_create(size, options, lost, got)),
-            Op::VmoRead { vmo, buffer, offset, len } => self.vmo_read(vmo, buffer, offset, len),
+            Op::VmoRead { vmo, buffer, offset, len } => return self.vmo_read(vmo, buffer, offset, len),
             Op::VmoWrite { vmo, buffer, fill, offset, len } => {
-                Outcome::of(self.vmo_write(vmo, buffer, fill, offset, len))
+                return self.vmo_write(vmo, buffer, fill, offset, len);
             }
             Op::VmoGetSize { vmo } => number(self.vmo(vmo, 0).map(|(id, _)| self.size(id))),
-            Op::VmoSetSize { vmo, size } => Outcome::of(self.vmo_set_size(vmo, size)),
+            Op::VmoSetSize { vmo, size } => return self.vmo_set_size(vmo, size),
             Op::VmoGetStreamSize { vmo } => number(self.vmo(vmo, 0).map(|(id, _)| self.stream_size(id))),
-            Op::VmoSetStreamSize { vmo, size } => Outcome::of(self.vmo_set_stream_size(vmo, size)),
+            Op::VmoSetStreamSize { vmo, size } => return self.vmo_set_stream_size(vmo, size),
             Op::VmoOpRange { vmo, op, offset, size, buffer_size } => {
-                self.vmo_op_range(vmo, op, offset, size, buffer_size)
+                return self.vmo_op_range(vmo, op, offset, size, buffer_size);
             }
             Op::VmoCreateChild(args) => made(self.vmo_create_child(args, got)),
             Op::VmoTransferData(args) => Outcome::of(self.vmo_transfer_data(args)),
@@ -200,10 +235,25 @@ impl Model {
             Op::VmarUnmap { vmar, addr, len } => Outcome::of(self.vmar_unmap(vmar, addr, len)),
             Op::VmarProtect { vmar, options, addr, len } => Outcome::of(self.vmar_protect(vmar, options, addr, len)),
             Op::VmarDestroy { vmar } => Outcome::of(self.vmar_destroy(vmar)),
-            Op::VmarOpRange(args) => Outcome::of(self.vmar_op_range(args)),
-            Op::Load { addr } => number(self.load(addr).map(u64::from).ok_or(Status::NOT_FOUND)),
-            Op::Store { addr, byte } => Outcome::of(self.store(addr, byte).ok_or(Status::NOT_FOUND)),
-        }
+            Op::VmarOpRange(args) => return self.vmar_op_range(args),
+            Op::Load { addr } => return self.access(addr, None),
+            Op::Store { addr, byte } => return self.access(addr, Some(byte)),
+            Op::PortCreate { options, lost } => made(self.port_create(options, lost, got)),
+            Op::PortQueue { port, key, tag } => Outcome::of(self.port_queue(port, key, tag)),
+            Op::PortWait { port, .. } => match self.port_wait(port) {
+                Ok(bytes) => Outcome { bytes, ..Outcome::default() },
+                Err(status) => Outcome::of(Err(status)),
+            },
+            Op::PagerCreate { options, lost } => made(self.pager_create(options, lost, got)),
+            Op::PagerCreateVmo(args) => made(self.pager_create_vmo(args, got)),
+            Op::PagerDetachVmo { pager, vmo } => Outcome::of(self.pager_detach_vmo(pager, vmo)),
+            Op::PagerSupplyPages(args) => Outcome::of(self.pager_supply_pages(args)),
+            Op::PagerOpRange(args) => Outcome::of(self.pager_op_range(args)),
+            Op::PagerQueryDirtyRanges(args) => self.pager_query_dirty_ranges(args),
+            Op::PagerQueryVmoStats { pager, vmo, options, len } => {
+                self.pager_query_vmo_stats(pager, vmo, options, len, got)
+            }
+        })
     }
 
     /// Every handle there is.
@@ -295,7 +345,9 @@ impl Model {
         match self.objects[&object].kind {
             Kind::Vmo(_) if rights & needs == needs => Ok((object, rights)),
             Kind::Vmo(_) => Err(Status::ACCESS_DENIED),
-            Kind::Process(..) | Kind::Vmar(_) | Kind::Event | Kind::Eventpair(_) => Err(Status::WRONG_TYPE),
+            Kind::Process(..) | Kind::Vmar(_) | Kind::Event | Kind::Eventpair(_) | Kind::Pager | Kind::Port(_) => {
+                Err(Status::WRONG_TYPE)
+            }
         }
     }
 
@@ -305,7 +357,9 @@ impl Model {
         match self.objects[&object].kind {
             Kind::Vmar(_) if rights & needs == needs => Ok((object, rights)),
             Kind::Vmar(_) => Err(Status::ACCESS_DENIED),
-            Kind::Process(..) | Kind::Vmo(_) | Kind::Event | Kind::Eventpair(_) => Err(Status::WRONG_TYPE),
+            Kind::Process(..) | Kind::Vmo(_) | Kind::Event | Kind::Eventpair(_) | Kind::Pager | Kind::Port(_) => {
+                Err(Status::WRONG_TYPE)
+            }
         }
     }
 
@@ -343,13 +397,18 @@ impl Model {
     pub fn mappings_of(&self, vmo: ObjectId) -> usize {
         let children = self.objects.values().filter_map(|object| match &object.kind {
             Kind::Vmar(vmar) => Some(&vmar.children),
-            Kind::Process(..) | Kind::Vmo(_) | Kind::Event | Kind::Eventpair(_) => None,
+            _ => None,
         });
         children.flatten().filter(|child| matches!(&child.what, What::Mapping(mapping) if mapping.vmo == vmo)).count()
     }
 
-    /// Drops what nothing leads to any more.
+    /// Drops what nothing leads to any more, and tells ports what is to be told.
     fn reap(&mut self) {
+        // An access that was under way where nothing is mapped any more, or something else, does not wait.
+        let gone = std::mem::take(&mut self.unmapped);
+        for source in self.contents.values_mut().filter_map(|content| content.source.as_mut()) {
+            source.leave(|who| matches!(who, Who::Access(page) if gone.iter().any(|range| range.contains(&page))));
+        }
         let mut used: BTreeSet<_> = self.handles.values().map(|handle| handle.object).collect();
         for (&id, object) in &self.objects {
             let Kind::Vmar(vmar) = &object.kind else { continue };
@@ -370,11 +429,20 @@ impl Model {
                         peer.signals |= ZX_EVENTPAIR_PEER_CLOSED;
                     }
                 }
-                Kind::Process(..) | Kind::Vmar(_) | Kind::Event => {}
+                Kind::Pager => self.pager_gone(id),
+                Kind::Process(..) | Kind::Vmar(_) | Kind::Event | Kind::Port(_) => {}
             }
         }
         let shown: BTreeSet<_> = self.vmos().map(|(_, vmo)| vmo.content).collect();
-        self.contents.retain(|id, _| shown.contains(id));
+        self.deliver();
+        let unseen: Vec<_> = self.contents.keys().copied().filter(|id| !shown.contains(id)).collect();
+        for id in unseen {
+            match self.contents.remove(&id).expect("it was just found").source {
+                Some(source) if source.provider == Provider::There => self.complete(source.slot),
+                Some(_) | None => {}
+            }
+        }
+        self.deliver();
         self.signal_zero_children();
     }
 }

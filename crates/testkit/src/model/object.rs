@@ -2,6 +2,7 @@
 
 use zxvm_types::*;
 
+use super::wait::Job;
 use super::{Kind, Model};
 use crate::op::{FILLER, Outcome, UNTOUCHED};
 
@@ -108,7 +109,21 @@ impl Model {
         handle: zx_handle_t,
         property: u32,
         value: Option<&[u8]>,
-    ) -> Result<(), Status> {
+    ) -> Option<Outcome> {
+        match self.set_property(handle, property, value) {
+            Ok(Some(job)) => self.launch(job),
+            Ok(None) => Some(Outcome::default()),
+            Err(status) => Some(Outcome::of(Err(status))),
+        }
+    }
+
+    /// What is left to do, if that may wait.
+    fn set_property(
+        &mut self,
+        handle: zx_handle_t,
+        property: u32,
+        value: Option<&[u8]>,
+    ) -> Result<Option<Job>, Status> {
         let value = value.ok_or(Status::INVALID_ARGS)?;
         let found = self.handle(handle)?;
         if found.rights & ZX_RIGHT_SET_PROPERTY == 0 {
@@ -120,12 +135,14 @@ impl Model {
                 let name = match kind {
                     Kind::Vmo(vmo) => &mut vmo.name,
                     Kind::Process(name, _) => name,
-                    Kind::Vmar(_) | Kind::Event | Kind::Eventpair(_) => return Err(Status::WRONG_TYPE),
+                    Kind::Vmar(_) | Kind::Event | Kind::Eventpair(_) | Kind::Pager | Kind::Port(_) => {
+                        return Err(Status::WRONG_TYPE);
+                    }
                 };
                 let len = value.len().min(ZX_MAX_NAME_LEN - 1);
                 *name = [0; ZX_MAX_NAME_LEN];
                 name[..len].copy_from_slice(&value[..len]);
-                Ok(())
+                Ok(None)
             }
             ZX_PROP_VMO_CONTENT_SIZE => {
                 if found.rights & ZX_RIGHT_WRITE == 0 {
@@ -134,11 +151,15 @@ impl Model {
                 let size = value.first_chunk().copied().map(u64::from_ne_bytes).ok_or(Status::BUFFER_TOO_SMALL)?;
                 let Kind::Vmo(_) = kind else { return Err(Status::WRONG_TYPE) };
                 let whole = self.size(found.object);
+                if size < whole && self.is_paged(found.object) {
+                    let zero = self.zeroing(found.object, size, whole);
+                    return Ok(Some(Job::SetStreamSize { vmo: found.object, size, zero }));
+                }
                 if size < whole {
                     self.make_zero(found.object, size, whole)?;
                 }
                 self.set_stream_size(found.object, size);
-                Ok(())
+                Ok(None)
             }
             _ => Err(Status::NOT_SUPPORTED),
         }
@@ -148,6 +169,6 @@ impl Model {
 fn settable(kind: &Kind) -> u32 {
     match kind {
         Kind::Event | Kind::Eventpair(_) => ZX_USER_SIGNAL_ALL | ZX_EVENT_SIGNALED,
-        Kind::Vmo(_) | Kind::Vmar(_) | Kind::Process(..) => ZX_USER_SIGNAL_ALL,
+        Kind::Vmo(_) | Kind::Vmar(_) | Kind::Process(..) | Kind::Pager | Kind::Port(_) => ZX_USER_SIGNAL_ALL,
     }
 }

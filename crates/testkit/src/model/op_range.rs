@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use zxvm_types::*;
 
+use super::wait::{Fetch, Job, Want};
 use super::{Model, ObjectId, What};
-use crate::op::OpRange;
+use crate::op::{OpRange, Outcome};
 use crate::{PAGE, pages_up};
 
 /// What a mapping and a range of addresses have in common.
@@ -47,7 +48,14 @@ impl Model {
         pieces
     }
 
-    pub(super) fn vmar_op_range(&mut self, args: OpRange) -> Result<(), Status> {
+    pub(super) fn vmar_op_range(&mut self, args: OpRange) -> Option<Outcome> {
+        match self.check_vmar_op(args) {
+            Ok((vmar, rights, rest)) => self.launch(Job::Vmar { args, vmar, rights, rest, inner: None }),
+            Err(status) => Some(Outcome::of(Err(status))),
+        }
+    }
+
+    fn check_vmar_op(&self, args: OpRange) -> Result<(ObjectId, u32, Range<u64>), Status> {
         let OpRange { vmar, op, addr, size, buffer, buffer_size } = args;
         let needs = match op {
             ZX_VMAR_OP_COMMIT | ZX_VMAR_OP_DECOMMIT | ZX_VMAR_OP_ZERO => ZX_RIGHT_WRITE,
@@ -79,40 +87,68 @@ impl Model {
         if !region.alive {
             return Err(Status::BAD_STATE);
         }
-        let own_only = matches!(op, ZX_VMAR_OP_COMMIT | ZX_VMAR_OP_DECOMMIT | ZX_VMAR_OP_PREFETCH);
-        let mut reached = range.start;
-        for piece in self.pieces(vmar, &range) {
-            if piece.addr != reached {
-                return Err(Status::BAD_STATE);
-            }
-            if piece.parent != vmar && (own_only || rights & ZX_RIGHT_OP_CHILDREN == 0) {
-                return Err(Status::INVALID_ARGS);
-            }
-            let end = piece.offset + piece.len;
-            if piece.ends_with_stream && end > self.stream_end(piece.vmo) {
-                return Err(Status::OUT_OF_RANGE);
-            }
-            let can = match op {
-                ZX_VMAR_OP_COMMIT | ZX_VMAR_OP_DECOMMIT | ZX_VMAR_OP_ZERO => ZX_VM_PERM_WRITE,
-                ZX_VMAR_OP_PREFETCH => ZX_VM_PERM_READ,
-                _ => 0,
-            };
-            if can & !piece.can != 0 {
-                return Err(Status::ACCESS_DENIED);
-            }
-            match op {
-                ZX_VMAR_OP_COMMIT => self.commit(piece.vmo, piece.offset, piece.len)?,
-                ZX_VMAR_OP_DECOMMIT => self.decommit(piece.vmo, piece.offset, piece.len)?,
-                ZX_VMAR_OP_ZERO => self.zero(piece.vmo, piece.offset, piece.len)?,
-                ZX_VMAR_OP_PREFETCH => self.in_range(piece.vmo, piece.offset, piece.len)?,
-                _ => {}
-            }
-            reached += piece.len;
-        }
-        if reached != range.end {
+        Ok((vmar, rights, range))
+    }
+
+    /// Does the operation for the mapping at the start of `rest`. Answers what is to be brought in for it, and how many bytes of
+    /// address it has.
+    pub(super) fn vmar_op_piece(
+        &mut self,
+        args: OpRange,
+        vmar: ObjectId,
+        rights: u32,
+        rest: &Range<u64>,
+    ) -> Result<(Option<Fetch>, u64), Status> {
+        let op = args.op;
+        if !self.vmar_of(vmar).alive {
             return Err(Status::BAD_STATE);
         }
-        Ok(())
+        let piece = self.pieces(vmar, rest).into_iter().next().filter(|piece| piece.addr == rest.start);
+        let piece = piece.ok_or(Status::BAD_STATE)?;
+        let own_only = matches!(op, ZX_VMAR_OP_COMMIT | ZX_VMAR_OP_DECOMMIT | ZX_VMAR_OP_PREFETCH);
+        if piece.parent != vmar && (own_only || rights & ZX_RIGHT_OP_CHILDREN == 0) {
+            return Err(Status::INVALID_ARGS);
+        }
+        let end = piece.offset + piece.len;
+        if piece.ends_with_stream && end > self.stream_end(piece.vmo) {
+            return Err(Status::OUT_OF_RANGE);
+        }
+        let can = match op {
+            ZX_VMAR_OP_COMMIT | ZX_VMAR_OP_DECOMMIT | ZX_VMAR_OP_ZERO => ZX_VM_PERM_WRITE,
+            ZX_VMAR_OP_PREFETCH => ZX_VM_PERM_READ,
+            _ => 0,
+        };
+        if can & !piece.can != 0 {
+            return Err(Status::ACCESS_DENIED);
+        }
+        let (vmo, offset, len) = (piece.vmo, piece.offset, piece.len);
+        if self.is_paged(vmo) {
+            let want = match op {
+                ZX_VMAR_OP_COMMIT => Want::Committed,
+                ZX_VMAR_OP_PREFETCH => Want::Present,
+                ZX_VMAR_OP_ALWAYS_NEED => Want::PresentIfCan,
+                ZX_VMAR_OP_DECOMMIT => return self.decommit(vmo, offset, len).map(|()| (None, len)),
+                ZX_VMAR_OP_ZERO => {
+                    self.content(vmo).cached()?;
+                    self.in_range(vmo, offset, len)?;
+                    let zero = self.zeroing(vmo, offset, offset + len);
+                    self.zero_pages(zero);
+                    return Ok((None, len));
+                }
+                ZX_VMAR_OP_DONT_NEED => return self.in_range(vmo, offset, len).map(|()| (None, len)),
+                _ => return Ok((None, len)),
+            };
+            self.in_range(vmo, offset, len)?;
+            return Ok((Some(self.fetch(vmo, offset, len, want)), len));
+        }
+        match op {
+            ZX_VMAR_OP_COMMIT => self.commit(vmo, offset, len)?,
+            ZX_VMAR_OP_DECOMMIT => self.decommit(vmo, offset, len)?,
+            ZX_VMAR_OP_ZERO => self.zero(vmo, offset, len)?,
+            ZX_VMAR_OP_PREFETCH => self.in_range(vmo, offset, len)?,
+            _ => {}
+        }
+        Ok((None, len))
     }
 
     /// The first offset that a mapping which ends with the stream does not show, if the VMO reaches so far.

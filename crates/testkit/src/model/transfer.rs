@@ -24,6 +24,9 @@ impl Model {
         }
         for (vmo, offset) in [(src, src_offset), (dst, offset)] {
             self.in_range(vmo, offset, len)?;
+            if self.is_paged(vmo) {
+                return Err(Status::NOT_SUPPORTED);
+            }
             // As for read and write.
             self.content(vmo).cached()?;
             self.content(vmo).present()?;
@@ -46,6 +49,9 @@ impl Model {
     pub(super) fn vmo_free_zero_pages(&mut self, handle: zx_handle_t) -> Result<u64, Status> {
         let (vmo, _) = self.vmo(handle, ZX_RIGHT_WRITE)?;
         self.content(vmo).cached()?;
+        if self.is_paged(vmo) {
+            return Ok(0);
+        }
         let zeros: Vec<_> = self
             .committed_offsets(vmo)
             .filter(|&offset| self.page(vmo, offset).is_some_and(|page| page.iter().all(|&byte| byte == 0)))

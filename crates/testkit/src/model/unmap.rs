@@ -29,6 +29,7 @@ impl Model {
             self.kill(id);
         }
         self.vmar_mut(vmar).cut(&range);
+        self.unmapped.push(range);
         Ok(())
     }
 }

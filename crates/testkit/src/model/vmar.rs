@@ -270,6 +270,10 @@ impl Model {
             ends_with_stream: has(ZX_VM_FAULT_BEYOND_STREAM_SIZE),
             prot: vec![perms; (len / PAGE) as usize],
         };
+        self.unmapped.push(range.clone());
+        if let Some(source) = &mut self.content_mut(vmo).source {
+            source.mapped();
+        }
         let region = self.vmar_mut(vmar);
         region.cut(&range);
         let index = region.insert(Child { base: range.start, len, what: What::Mapping(mapping) });
@@ -300,12 +304,14 @@ impl Model {
     pub(super) fn kill(&mut self, vmar: ObjectId) {
         let region = self.vmar_mut(vmar);
         region.alive = false;
+        let range = region.base..region.base + region.len;
         let parent = region.parent.take();
         for child in std::mem::take(&mut region.children) {
             if let What::Vmar(child) = child.what {
                 self.kill(child);
             }
         }
+        self.unmapped.push(range);
         if let Some(parent) = parent {
             let siblings = &mut self.vmar_mut(parent).children;
             siblings.retain(|child| !matches!(child.what, What::Vmar(id) if id == vmar));

@@ -2,6 +2,7 @@
 
 use zxvm_types::*;
 
+use super::wait::{Fetch, Job, Want, Zero};
 use super::{Content, ContentId, Kind, Model, ObjectId, Pages, VMO_SIZE_MAX};
 use crate::op::{Buffer, FILLER, Lost, Outcome, pattern};
 use crate::pages_up;
@@ -41,6 +42,12 @@ pub enum Shape {
     Reference,
 }
 
+/// What of an operation may wait.
+enum Waits {
+    Fetch(Fetch),
+    Zero(Zero),
+}
+
 impl Model {
     pub(super) fn vmo_create(
         &mut self,
@@ -77,6 +84,7 @@ impl Model {
             family,
             root_offset: 0,
             pages: Pages::default(),
+            source: None,
         });
         let rights = ZX_DEFAULT_VMO_RIGHTS | if has(ZX_VMO_RESIZABLE) { ZX_RIGHT_RESIZE } else { 0 };
         let name = [0; ZX_MAX_NAME_LEN];
@@ -100,23 +108,26 @@ impl Model {
         Ok(Some(id))
     }
 
-    pub(super) fn vmo_read(&mut self, handle: zx_handle_t, buffer: Buffer, offset: u64, len: usize) -> Outcome {
+    pub(super) fn vmo_read(&mut self, handle: zx_handle_t, buffer: Buffer, offset: u64, len: usize) -> Option<Outcome> {
         let own = matches!(buffer, Buffer::Own);
         let untouched = vec![FILLER; if own { len } else { 0 }];
         let from = match self.transfer(handle, ZX_RIGHT_READ, offset, len) {
             Ok(Some(id)) => id,
-            Ok(None) => return Outcome { bytes: untouched, ..Outcome::default() },
-            Err(status) => return Outcome { status, bytes: untouched, ..Outcome::default() },
+            Ok(None) => return Some(Outcome { bytes: untouched, ..Outcome::default() }),
+            Err(status) => return Some(Outcome { status, bytes: untouched, ..Outcome::default() }),
         };
+        if self.is_paged(from) {
+            return self.launch(Job::Read { vmo: from, offset, len, buffer, bytes: Vec::new() });
+        }
         let mut bytes = vec![0; len];
         self.content(from).pages.read(self.start(from) + offset, &mut bytes);
-        match buffer {
+        Some(match buffer {
             Buffer::Own => Outcome { bytes, ..Outcome::default() },
             Buffer::Null => Outcome::of(Err(Status::NOT_FOUND)),
             Buffer::At(addr) => Outcome::of(self.reach(addr, ZX_VM_PERM_WRITE).map(|(to, at)| {
                 self.pages_mut(to).write(at, &bytes);
             })),
-        }
+        })
     }
 
     pub(super) fn vmo_write(
@@ -126,8 +137,20 @@ impl Model {
         fill: u8,
         offset: u64,
         len: usize,
-    ) -> Result<(), Status> {
-        let Some(id) = self.transfer(handle, ZX_RIGHT_WRITE, offset, len)? else { return Ok(()) };
+    ) -> Option<Outcome> {
+        let id = match self.transfer(handle, ZX_RIGHT_WRITE, offset, len) {
+            Ok(Some(id)) => id,
+            Ok(None) => return Some(Outcome::default()),
+            Err(status) => return Some(Outcome::of(Err(status))),
+        };
+        if self.is_paged(id) {
+            let Buffer::Own = buffer else { panic!("a buffer at {buffer:x?} while the call may wait") };
+            return self.launch(Job::Write { vmo: id, offset, bytes: pattern(fill, len), done: 0 });
+        }
+        Some(Outcome::of(self.write_plain(id, buffer, fill, offset, len)))
+    }
+
+    fn write_plain(&mut self, id: ObjectId, buffer: Buffer, fill: u8, offset: u64, len: usize) -> Result<(), Status> {
         let bytes = match buffer {
             Buffer::Own => pattern(fill, len),
             Buffer::Null => return Err(Status::NOT_FOUND),
@@ -145,7 +168,16 @@ impl Model {
         Ok(())
     }
 
-    pub(super) fn vmo_set_size(&mut self, handle: zx_handle_t, size: u64) -> Result<(), Status> {
+    pub(super) fn vmo_set_size(&mut self, handle: zx_handle_t, size: u64) -> Option<Outcome> {
+        match self.set_size(handle, size) {
+            Ok(Some(job)) => self.launch(job),
+            Ok(None) => Some(Outcome::default()),
+            Err(status) => Some(Outcome::of(Err(status))),
+        }
+    }
+
+    /// What is left to do, if that may wait.
+    fn set_size(&mut self, handle: zx_handle_t, size: u64) -> Result<Option<Job>, Status> {
         let (id, rights) = self.vmo(handle, ZX_RIGHT_WRITE)?;
         let content = self.content_mut(id);
         if content.resizable && rights & ZX_RIGHT_RESIZE == 0 {
@@ -161,25 +193,44 @@ impl Model {
         if content.root_offset.checked_add(rounded).is_none() {
             return Err(Status::INVALID_ARGS);
         }
+        if content.source.is_some() {
+            // Of new pages all is zero.
+            let old = content.size;
+            let zero = if rounded <= old { self.zeroing(id, size, rounded) } else { self.zeroing(id, 0, 0) };
+            return Ok(Some(Job::SetSize { vmo: id, size, zero }));
+        }
         content.pages.free(rounded.min(content.size), content.size);
         content.pages.zero(size, rounded);
         content.size = rounded;
         content.stream_size = size;
-        Ok(())
+        Ok(None)
     }
 
-    pub(super) fn vmo_set_stream_size(&mut self, handle: zx_handle_t, size: u64) -> Result<(), Status> {
+    pub(super) fn vmo_set_stream_size(&mut self, handle: zx_handle_t, size: u64) -> Option<Outcome> {
+        match self.change_stream_size(handle, size) {
+            Ok(Some(job)) => self.launch(job),
+            Ok(None) => Some(Outcome::default()),
+            Err(status) => Some(Outcome::of(Err(status))),
+        }
+    }
+
+    /// What is left to do, if that may wait.
+    fn change_stream_size(&mut self, handle: zx_handle_t, size: u64) -> Result<Option<Job>, Status> {
         let (id, _) = self.vmo(handle, ZX_RIGHT_WRITE)?;
         let (old, whole) = (self.stream_size(id), self.size(id));
         if size == old {
-            return Ok(());
+            return Ok(None);
         }
         if size > whole {
             return Err(Status::OUT_OF_RANGE);
         }
+        if self.is_paged(id) {
+            let zero = self.zeroing(id, size.min(old), whole.max(size.min(old)));
+            return Ok(Some(Job::SetStreamSize { vmo: id, size, zero }));
+        }
         self.make_zero(id, size.min(old), whole)?;
         self.set_stream_size(id, size);
-        Ok(())
+        Ok(None)
     }
 
     /// The bytes of the outcome are the buffer.
@@ -190,10 +241,14 @@ impl Model {
         offset: u64,
         size: u64,
         buffer_size: usize,
-    ) -> Outcome {
+    ) -> Option<Outcome> {
         let mut bytes = vec![FILLER; buffer_size];
-        let status = self.op_on_vmo(handle, op, offset, size, &mut bytes).into();
-        Outcome { status, bytes, ..Outcome::default() }
+        match self.op_on_vmo(handle, op, offset, size, &mut bytes) {
+            Ok(Some(Waits::Fetch(fetch))) => self.launch(Job::Fetch(fetch, bytes)),
+            Ok(Some(Waits::Zero(zero))) => self.launch(Job::Zero(zero, bytes)),
+            Ok(None) => Some(Outcome { bytes, ..Outcome::default() }),
+            Err(status) => Some(Outcome { status, bytes, ..Outcome::default() }),
+        }
     }
 
     fn op_on_vmo(
@@ -203,12 +258,17 @@ impl Model {
         offset: u64,
         size: u64,
         buffer: &mut [u8],
-    ) -> Result<(), Status> {
+    ) -> Result<Option<Waits>, Status> {
         let (id, rights) = self.vmo(handle, 0)?;
+        let paged = self.is_paged(id);
         let needs = |right: u32| if rights & right == right { Ok(()) } else { Err(Status::ACCESS_DENIED) };
         match op {
             ZX_VMO_OP_COMMIT => {
                 needs(ZX_RIGHT_WRITE)?;
+                if paged {
+                    self.in_range(id, offset, size)?;
+                    return Ok((size > 0).then(|| Waits::Fetch(self.fetch(id, offset, size, Want::Committed))));
+                }
                 self.commit(id, offset, size)
             }
             ZX_VMO_OP_DECOMMIT => {
@@ -217,6 +277,11 @@ impl Model {
             }
             ZX_VMO_OP_ZERO => {
                 needs(ZX_RIGHT_WRITE)?;
+                if paged {
+                    self.content(id).cached()?;
+                    self.in_range(id, offset, size)?;
+                    return Ok(Some(Waits::Zero(self.zeroing(id, offset, offset + size))));
+                }
                 self.zero(id, offset, size)
             }
             ZX_VMO_OP_LOCK | ZX_VMO_OP_TRY_LOCK | ZX_VMO_OP_UNLOCK => {
@@ -233,13 +298,21 @@ impl Model {
                 }
                 self.in_range(id, offset, size)
             }
+            ZX_VMO_OP_DONT_NEED | ZX_VMO_OP_ALWAYS_NEED if paged => {
+                self.in_range(id, offset, size)?;
+                let brings = op == ZX_VMO_OP_ALWAYS_NEED && size > 0;
+                return Ok(brings.then(|| Waits::Fetch(self.fetch(id, offset, size, Want::PresentIfCan))));
+            }
             ZX_VMO_OP_DONT_NEED | ZX_VMO_OP_ALWAYS_NEED => Ok(()),
             ZX_VMO_OP_PREFETCH => {
                 needs(ZX_RIGHT_READ)?;
-                self.in_range(id, offset, size)
+                self.in_range(id, offset, size)?;
+                let brings = paged && size > 0;
+                return Ok(brings.then(|| Waits::Fetch(self.fetch(id, offset, size, Want::Present))));
             }
             _ => Err(Status::INVALID_ARGS),
         }
+        .map(|()| None)
     }
 
     pub(super) fn vmo_set_cache_policy(&mut self, handle: zx_handle_t, policy: u32) -> Result<(), Status> {
@@ -254,7 +327,7 @@ impl Model {
             return Err(Status::BAD_STATE);
         }
         let content = self.content_mut(id);
-        if content.discardable && policy != ZX_CACHE_POLICY_CACHED {
+        if (content.discardable || content.source.is_some()) && policy != ZX_CACHE_POLICY_CACHED {
             return Err(Status::BAD_STATE);
         }
         content.cache_policy = policy;
