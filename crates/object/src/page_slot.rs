@@ -79,6 +79,13 @@ impl RequestPort for PageSlot {
         });
     }
 
+    fn shorten(&self, end: u64) {
+        self.change(|slot| {
+            let placed = slot.placed.iter_mut().map(|(request, _)| request);
+            slot.requests.iter_mut().chain(placed).for_each(|request| request.shorten(end));
+        });
+    }
+
     fn complete(&self) {
         self.change(|slot| {
             if !slot.ended {
@@ -90,6 +97,24 @@ impl RequestPort for PageSlot {
 
     fn silence(&self) {
         self.change(Slot::end);
+    }
+
+    fn is_empty(&self) -> bool {
+        let mut empty = true;
+        self.change(|slot| empty = slot.requests.is_empty());
+        empty
+    }
+}
+
+impl Request {
+    fn shorten(&mut self, end: u64) {
+        match self {
+            // What lies beyond it as a whole is withdrawn by whoever asked.
+            Self::Pages { range, .. } if range.start() < end && end < range.end() => {
+                *range = VmoRange::from_bounds(range.start(), end);
+            }
+            Self::Pages { .. } | Self::Complete => {}
+        }
     }
 }
 
@@ -262,6 +287,22 @@ mod tests {
         slot.withdraw(15);
         ask(&slot, 15);
         assert_eq!(drain(&port), [Some(15)]);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_not_asked_for() {
+        let (port, slot) = slot();
+        ask(&slot, 10);
+        ask(&slot, 20);
+        queue_user(&port);
+        slot.shorten(21 * PAGE_SIZE);
+        port.audit();
+        slot.shorten(11 * PAGE_SIZE);
+        slot.withdraw(20);
+        let request: zx_packet_page_request_t = zerocopy::transmute!(poll(&port).unwrap().union);
+        assert_eq!((request.offset, request.length), (10 * PAGE_SIZE, PAGE_SIZE), "it keeps its place");
+        assert!(slot.is_empty());
+        assert_eq!(drain(&port), [Some(USER)]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use zxvm_host::PAGE_SIZE;
 use zxvm_host::user::UserSlice;
 use zxvm_object::{Object, PageSlot, PagerObject, VmoObject};
 use zxvm_types::*;
-use zxvm_vm::{DirtyRange, Pager, PagerOp, PagerVmoRequest};
+use zxvm_vm::{DirtyRange, MAX_SIZE, Pager, PagerOp, PagerVmoRequest};
 
 use crate::info::Sink;
 use crate::kernel::Kernel;
@@ -48,13 +48,18 @@ impl Kernel {
     ) -> Result<(), Status> {
         let pager = self.pager_with(pager, ZX_RIGHT_ATTACH_VMO)?;
         let port = self.port_with(port, ZX_RIGHT_WRITE)?;
-        if options & !(ZX_VMO_RESIZABLE | ZX_VMO_TRAP_DIRTY) != 0 {
+        let unbounded = options & ZX_VMO_UNBOUNDED != 0;
+        let resizable = options & ZX_VMO_RESIZABLE != 0;
+        if options & !(ZX_VMO_RESIZABLE | ZX_VMO_TRAP_DIRTY | ZX_VMO_UNBOUNDED) != 0 || unbounded && resizable {
             return Err(Status::INVALID_ARGS);
         }
-        let resizable = options & ZX_VMO_RESIZABLE != 0;
+        if size > MAX_SIZE {
+            return Err(Status::OUT_OF_RANGE);
+        }
         let request = PagerVmoRequest {
             koid: self.koids.next(),
-            size,
+            size: if unbounded { MAX_SIZE } else { size },
+            stream_size: size,
             resizable,
             trap_dirty: options & ZX_VMO_TRAP_DIRTY != 0,
             port: PageSlot::new(&port, key),

@@ -34,6 +34,12 @@ impl RequestPort for Sent {
         self.0.lock().unwrap().retain(|&(other, ..)| other != id);
     }
 
+    fn shorten(&self, end: u64) {
+        for (_, _, range) in &mut *self.0.lock().unwrap() {
+            *range = VmoRange::from_bounds(range.start(), range.end().min(end));
+        }
+    }
+
     fn complete(&self) {
         self.0.lock().unwrap().clear();
         *self.1.lock().unwrap() += 1;
@@ -41,6 +47,10 @@ impl RequestPort for Sent {
 
     fn silence(&self) {
         self.0.lock().unwrap().clear();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.lock().unwrap().is_empty()
     }
 }
 
@@ -63,8 +73,14 @@ impl Machine {
         let stores = StoreSet::new(host.clone());
         let space = AddressSpace::new(host.clone(), 1 << 30, 1).unwrap();
         let (pager, port) = (Arc::new(Pager::default()), Arc::new(Sent::default()));
-        let request =
-            PagerVmoRequest { koid: 1, size: pages * PAGE_SIZE, resizable: true, trap_dirty, port: port.clone() };
+        let request = PagerVmoRequest {
+            koid: 1,
+            size: pages * PAGE_SIZE,
+            stream_size: pages * PAGE_SIZE,
+            resizable: true,
+            trap_dirty,
+            port: port.clone(),
+        };
         let vmo = space.create_pager_vmo(&stores, &pager, request).unwrap();
         let mut machine = Self { host, stores, space, pager, port, vmo, base: 0 };
         machine.base = machine.map();

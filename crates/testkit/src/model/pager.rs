@@ -50,14 +50,19 @@ impl Model {
         let has = |bit: u32| options & bit != 0;
         let pager = self.pager(pager, ZX_RIGHT_ATTACH_VMO)?;
         let port = self.port(port, ZX_RIGHT_WRITE)?;
-        if options & !(ZX_VMO_RESIZABLE | ZX_VMO_TRAP_DIRTY) != 0 {
+        let unbounded = has(ZX_VMO_UNBOUNDED);
+        if options & !(ZX_VMO_RESIZABLE | ZX_VMO_TRAP_DIRTY | ZX_VMO_UNBOUNDED) != 0
+            || unbounded && has(ZX_VMO_RESIZABLE)
+        {
             return Err(Status::INVALID_ARGS);
         }
-        let rounded = pages_up(size).filter(|&size| size <= VMO_SIZE_MAX).ok_or(Status::OUT_OF_RANGE)?;
+        pages_up(size).filter(|&size| size <= VMO_SIZE_MAX).ok_or(Status::OUT_OF_RANGE)?;
+        let whole = if unbounded { VMO_SIZE_MAX } else { size };
+        let rounded = pages_up(whole).filter(|&size| size <= VMO_SIZE_MAX).ok_or(Status::OUT_OF_RANGE)?;
         let slot = SlotId(self.next);
         self.next += 1;
         let sent = VecDeque::new();
-        self.slots.insert(slot, Slot { port, key, sent, placed: None, over: false });
+        self.slots.insert(slot, Slot { port, pager, key, sent, placed: None, over: false });
         let family = ContentId(self.next);
         let content = self.add_content(Content {
             size: rounded,

@@ -28,6 +28,8 @@ pub enum Entry {
 pub struct Slot {
     /// Where.
     pub port: ObjectId,
+    /// Whose VMO it is.
+    pub pager: ObjectId,
     /// Of every packet.
     pub key: u64,
     /// What was sent and neither taken out nor taken back.
@@ -43,6 +45,13 @@ impl Slot {
         match message {
             _ if self.over => {}
             Message::Ask(..) => self.sent.push_back(message),
+            Message::Shorten(end) => {
+                for other in self.sent.iter_mut().chain(&mut self.placed) {
+                    if let Message::Ask(_, _, pages) = other {
+                        pages.end = pages.end.min(end);
+                    }
+                }
+            }
             Message::Withdraw(id) => {
                 self.sent.retain(|other| !matches!(other, Message::Ask(asked, ..) if *asked == id))
             }
@@ -148,12 +157,9 @@ impl Model {
         self.slots.retain(|id, slot| used.contains(id) || !slot.sent.is_empty());
     }
 
-    /// Ends the slots of a pager's VMOs without a word. A VMO that has gone before leaves its last packet in the port:
-    /// pager.md §3 would have that go too, and the engine does not do so.
+    /// Ends the slots of a pager's VMOs without a word, also of those that have gone before.
     pub(super) fn silence(&mut self, pager: ObjectId) {
-        let sources = self.contents.values().filter_map(|content| content.source.as_ref());
-        for slot in sources.filter(|source| source.pager == pager).map(|source| source.slot) {
-            let slot = self.slots.get_mut(&slot).expect("a source has one");
+        for slot in self.slots.values_mut().filter(|slot| slot.pager == pager) {
             slot.over = true;
             slot.sent.clear();
         }
@@ -182,7 +188,7 @@ fn page_request(key: u64, message: &Message) -> zx_port_packet_t {
             ..Default::default()
         },
         Message::Complete => zx_packet_page_request_t { command: ZX_PAGER_VMO_COMPLETE, ..Default::default() },
-        Message::Withdraw(_) => panic!("it is told and not sent"),
+        Message::Withdraw(_) | Message::Shorten(_) => panic!("it is told and not sent"),
     };
     let union = request.as_bytes().try_into().expect("32 bytes");
     zx_port_packet_t { key, packet_type: ZX_PKT_TYPE_PAGE_REQUEST, status: 0, union }

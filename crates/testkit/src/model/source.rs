@@ -88,6 +88,8 @@ pub enum Message {
     Ask(u64, Kind, Range<u64>),
     /// It is not asked any more.
     Withdraw(u64),
+    /// The VMO ends at this page now.
+    Shorten(u64),
     /// Nothing more will come, and this is the last packet.
     Complete,
 }
@@ -256,6 +258,7 @@ impl Source {
         for kind in [Kind::Read, Kind::Dirty] {
             self.resolve(kind, end..u64::MAX);
         }
+        self.messages.push(Message::Shorten(end));
     }
 
     /// WRITEBACK_BEGIN.

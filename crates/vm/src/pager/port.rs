@@ -22,9 +22,15 @@ pub trait RequestPort: Send + Sync + core::fmt::Debug {
     /// Takes a request back, if it is still here.
     fn withdraw(&self, id: u64);
 
+    /// The VMO ends at `end` now: what is still here does not ask for more.
+    fn shorten(&self, end: u64);
+
     /// Takes all requests back that are still here, and sends the last packet.
     fn complete(&self);
 
     /// Takes everything back that is still here. Nothing more is sent.
     fn silence(&self);
+
+    /// Whether nothing is still here.
+    fn is_empty(&self) -> bool;
 }

@@ -395,7 +395,6 @@ impl AddressSpace {
             let mut woken = Woken::new();
             // What is gone meanwhile has no source any more.
             if let Some(source) = &mut family.lock(ROOT).family_mut().source {
-                source.port.silence();
                 source.requests.end(&*source.port, &mut woken);
                 match source.provider {
                     Provider::There => source.provider = Provider::Closed,

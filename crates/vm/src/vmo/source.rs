@@ -24,9 +24,12 @@ pub const ROOT: u32 = 0;
 /// Who provides the pages of VMOs.
 #[derive(Debug)]
 pub struct Pager {
-    /// Those that it provides for; `None` once it is closed.
-    vmos: Mutex<Option<Vec<Weak<Family>>>>,
+    /// Those that it provides for, and where their requests go: the last packet may be there when the VMO is not. `None` once it
+    /// is closed.
+    vmos: Mutex<Option<Vec<Provided>>>,
 }
+
+type Provided = (Weak<Family>, Arc<dyn RequestPort>);
 
 /// Whether a pager still provides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +47,10 @@ pub enum Provider {
 pub struct PagerVmoRequest {
     /// Its name for life.
     pub koid: u64,
-    /// Bytes, as the caller counts them: the stream size.
+    /// Bytes, rounded up to pages when it is made.
     pub size: u64,
+    /// Bytes as the user counts them.
+    pub stream_size: u64,
     /// Whether its size may change.
     pub resizable: bool,
     /// Whether the pager is asked before a page becomes dirty.
@@ -83,20 +88,24 @@ impl Pager {
     ///
     /// # Errors
     /// `BAD_STATE`: it is closed.
-    fn add(&self, family: &Arc<Family>) -> Result<(), Status> {
+    fn add(&self, family: &Arc<Family>, port: Arc<dyn RequestPort>) -> Result<(), Status> {
         let mut vmos = self.vmos.lock().unwrap_or_else(PoisonError::into_inner);
         let vmos = vmos.as_mut().ok_or(Status::BAD_STATE)?;
         if vmos.len() == vmos.capacity() {
-            vmos.retain(|vmo| vmo.strong_count() > 0);
+            vmos.retain(|(vmo, port)| vmo.strong_count() > 0 || !port.is_empty());
         }
-        vmos.push(Arc::downgrade(family));
+        vmos.push((Arc::downgrade(family), port));
         Ok(())
     }
 
-    /// Closes it. Returns those that it provided for.
+    /// Closes it: nothing that its VMOs have sent is delivered any more. Returns those that are there.
     pub(crate) fn close(&self) -> Vec<Arc<Family>> {
         let vmos = self.vmos.lock().unwrap_or_else(PoisonError::into_inner).take();
-        vmos.unwrap_or_default().iter().filter_map(Weak::upgrade).collect()
+        let silenced = vmos.unwrap_or_default().into_iter().map(|(vmo, port)| {
+            port.silence();
+            vmo
+        });
+        silenced.filter_map(|vmo| vmo.upgrade()).collect()
     }
 }
 
@@ -161,6 +170,9 @@ impl Source {
         self.resolve(RequestKind::Dirty, range, woken);
         self.unload(range);
         self.states.set(range, state);
+        if state == PageState::Absent {
+            self.port.shorten(range.start());
+        }
     }
 }
 
@@ -219,9 +231,10 @@ impl Vmo {
         request: PagerVmoRequest,
     ) -> Result<Arc<Self>, Status> {
         let size = addr::round_up(request.size).filter(|&size| size <= MAX_SIZE).ok_or(Status::OUT_OF_RANGE)?;
-        let mut content = Content::new(size, request.size, request.resizable, 0);
+        let mut content = Content::new(size, request.stream_size, request.resizable, 0);
         content.careful = true;
         let family = Family::new(stores.clone(), content, Node::new(request.koid, None, ROOT));
+        let port = request.port.clone();
         family.lock(ROOT).family_mut().source = Some(Box::new(Source {
             pager: pager.clone(),
             koid: request.koid,
@@ -235,7 +248,7 @@ impl Vmo {
             over: BTreeMap::new(),
         }));
         // When it is whole: whoever closes the pager looks at it.
-        pager.add(&family)?;
+        pager.add(&family, port)?;
         let kind = VmoKind { resizable: request.resizable, discardable: false, immutable: false };
         Ok(Arc::new(Self { family, koid: request.koid, kind, shows: Shows::Whole, content: ROOT, node: 0 }))
     }

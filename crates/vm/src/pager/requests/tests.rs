@@ -29,9 +29,15 @@ impl RequestPort for Sent {
         self.0.lock().unwrap().retain(|&(other, ..)| other != id);
     }
 
+    fn shorten(&self, _end: u64) {}
+
     fn complete(&self) {}
 
     fn silence(&self) {}
+
+    fn is_empty(&self) -> bool {
+        self.0.lock().unwrap().is_empty()
+    }
 }
 
 fn call() -> (Who, Arc<Sleeper>) {
