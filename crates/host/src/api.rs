@@ -102,6 +102,9 @@ pub enum Wait {
     Unentered,
     /// One of these; the host cannot tell which. A load is not `Guarded`.
     Unknown,
+    /// It waits for nothing: when it was made, the page did not allow it. That may have been so for an instant only, while
+    /// something else was being shown there.
+    Denied,
 }
 
 /// A thread of this process, as the host numbers it.
@@ -137,7 +140,8 @@ pub enum Answer {
 /// Who is asked when an access to a watched page has to wait.
 pub trait FaultSink: Send + Sync + fmt::Debug {
     /// A thread waits. Called without any lock, from the host's own thread or from the one that waits. Blocks for nobody
-    /// but for locks. If the answer is `Again` the thread is back here if it must wait still.
+    /// but for locks. If the answer is `Again` the thread is back here if it must wait still. The answer to `Denied` is `Again`
+    /// or `Fail`.
     fn fault(&self, waiting: Waiting) -> Answer;
 }
 

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::family::{PAGE, empty, fill, op, snapshot, without};
-use common::{P, RW, Region, load_word, store_word};
-use zx::{TransferDataOptions, VmarFlags, VmarOp, VmoOp};
+use common::{P, RW, Region, load_word, peek, poke, store_word};
+use zx::{TransferDataOptions, VmarFlags, VmarFlagsExtended, VmarOp, VmoOp};
 use zxvm as zx;
 
 const PAGES: usize = 16;
@@ -194,4 +194,33 @@ fn a_thread_takes_a_snapshot_of_its_own_stack() {
         done.send(()).unwrap();
     });
     all_done.recv_timeout(Duration::from_secs(30)).expect("it waits for itself");
+}
+
+#[test]
+fn no_thread_sees_the_instant_in_which_a_mapping_is_replaced() {
+    // Of a pager's memory: what is shown has to be watched, and must not be accessed before.
+    let (pager, port) = (zx::Pager::create(zx::PagerOptions::empty()).unwrap(), zx::Port::create());
+    let vmo = pager.create_vmo(zx::VmoOptions::empty(), &port, 1, P as u64).unwrap();
+    let aux = zx::Vmo::create(P as u64).unwrap();
+    aux.write(&[7; P], 0).unwrap();
+    pager.supply_pages(&vmo, 0..P as u64, &aux, 0).unwrap();
+    let region = Region::new(1);
+    let at = region.map(0, &vmo, 0, 1, RW);
+    let again = VmarFlagsExtended::PERM_READ | VmarFlagsExtended::PERM_WRITE | VmarFlagsExtended::SPECIFIC_OVERWRITE;
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    assert_eq!(peek(at), 7);
+                    poke(at + 1, 8);
+                }
+            });
+        }
+        for _ in 0..2000 {
+            // SAFETY: nothing refers to the memory.
+            assert_eq!(unsafe { region.vmar.map_unsafe(0, &vmo, 0, P, again) }, Ok(at));
+        }
+        over.store(true, Ordering::Relaxed);
+    });
 }

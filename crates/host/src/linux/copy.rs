@@ -19,6 +19,7 @@ mod imp {
     use std::sync::Once;
 
     use super::super::inline::{self, Outcome};
+    use crate::api::Wait;
 
     /// How a copy ended.
     #[repr(C)]
@@ -63,6 +64,11 @@ mod imp {
         Refused,
     }
 
+    /// Nothing is mapped there.
+    const SEGV_MAPERR: libc::c_int = 1;
+    /// What is mapped there does not allow it.
+    const SEGV_ACCERR: libc::c_int = 2;
+
     /// Bit of a page fault's error code: it was a store.
     const WRITE: i64 = 2;
 
@@ -71,14 +77,20 @@ mod imp {
         // SAFETY: the kernel hands a valid record to a handler installed with SA_SIGINFO.
         let code = unsafe { (*info).si_code };
         let mut cause = if code <= 0 { Cause::Sent } else { Cause::Access };
-        if signal == libc::SIGBUS && code == libc::BUS_ADRERR {
-            // SAFETY: as above; with this code the record has an address.
+        let reason = match (signal, code) {
+            (libc::SIGBUS, libc::BUS_ADRERR) => Some(Wait::Unknown),
+            (libc::SIGSEGV, SEGV_MAPERR | SEGV_ACCERR) => Some(Wait::Denied),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            // SAFETY: as above; with these codes the record has an address.
             let addr = unsafe { (*info).si_addr() };
             // SAFETY: the kernel hands a valid context to a handler installed with SA_SIGINFO.
             let error_code = unsafe { (*registers).uc_mcontext.gregs[libc::REG_ERR as usize] };
-            match inline::on_fault(addr.addr() as u64, error_code & WRITE != 0, context.addr()) {
+            match inline::on_fault(addr.addr() as u64, reason, error_code & WRITE != 0, context.addr()) {
                 Outcome::Unknown => {}
                 Outcome::Again => return,
+                Outcome::Refused(_) if reason == Wait::Denied => {}
                 Outcome::Refused(error) => {
                     // SAFETY: as above; nobody else has the record.
                     unsafe { (*info).si_errno = error };

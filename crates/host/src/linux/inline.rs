@@ -19,6 +19,10 @@
 //! stack that itself lies in a view, without one for signals). A page of a view that the kernel cannot bring back
 //! from swap is taken for one that waits, and is tried again for ever.
 //!
+//! Changing what a mapping shows and who is told of it takes several system calls, and between them it allows less than before
+//! and after. An access that was denied (`SIGSEGV`) is therefore asked about as well, with either delivery: if it is allowed by
+//! now it is tried again, and nobody has seen that instant.
+//!
 //! Only on x86-64: elsewhere there is no handler.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
@@ -46,18 +50,25 @@ pub enum Outcome {
 /// Who is asked about accesses to a reservation, once that is known.
 type Sink = Arc<OnceLock<Weak<dyn FaultSink>>>;
 
-/// The reservations of this process in which accesses are dealt with here.
-static ROOMS: RwLock<Vec<(AddrRange, Sink)>> = RwLock::new(Vec::new());
+/// A reservation of this process.
+struct Room {
+    range: AddrRange,
+    sink: Sink,
+    /// Whether accesses that wait there are dealt with here. Those that are denied are in any case.
+    waits: bool,
+}
+
+static ROOMS: RwLock<Vec<Room>> = RwLock::new(Vec::new());
 
 /// Accesses to this reservation are ours from now on.
-pub fn add_room(range: AddrRange, sink: Sink) {
-    ROOMS.write().unwrap_or_else(PoisonError::into_inner).push((range, sink));
+pub fn add_room(range: AddrRange, sink: Sink, waits: bool) {
+    ROOMS.write().unwrap_or_else(PoisonError::into_inner).push(Room { range, sink, waits });
 }
 
 /// They are not any more. Who sleeps there tries again.
 pub fn remove_room(range: AddrRange) {
     wake(range);
-    ROOMS.write().unwrap_or_else(PoisonError::into_inner).retain(|room| room.0 != range);
+    ROOMS.write().unwrap_or_else(PoisonError::into_inner).retain(|room| room.range != range);
 }
 
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
@@ -286,15 +297,16 @@ mod imp {
         };
     }
 
-    /// Deals with an access to `addr` that raised the signal whose frame is given.
-    pub fn on_fault(addr: u64, store: bool, frame: usize) -> Outcome {
+    /// Deals with an access to `addr` that raised the signal whose frame is given, for a reason that is `Unknown`, or because it
+    /// was `Denied`.
+    pub fn on_fault(addr: u64, reason: Wait, store: bool, frame: usize) -> Outcome {
         // A forked child has nothing of ours, and its parent may have been in here.
-        if DESKS.load(Ordering::Relaxed).is_null() || in_child() {
+        if in_child() {
             return Outcome::Unknown;
         }
         let _errno = KeepErrno::new();
         let blocked = Blocked::all();
-        let Some(sink) = sink_of(addr) else { return Outcome::Unknown };
+        let Some(sink) = sink_of(addr, reason) else { return Outcome::Unknown };
         // The engine is going, and with it what makes accesses wait.
         let Some(sink) = sink.upgrade() else { return Outcome::Again };
         let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
@@ -302,7 +314,7 @@ mod imp {
         let page = round_down(addr);
         // Before the sink is asked: it may be that the thread is told before it knows that it has to wait.
         desk.expect(page);
-        let waiting = Waiting { page, reason: Wait::Unknown, store, thread: Thread(thread) };
+        let waiting = Waiting { page, reason, store, thread: Thread(thread) };
         let mut question = Question { sink: Some(sink), waiting, answer: Answer::Again };
         // SAFETY: the desk is this thread's, so nobody is on its stack, and signals are blocked. `ask` gets what it wants.
         unsafe { on_stack(ptr::from_ref(desk).addr(), ask, (&raw mut question).cast()) };
@@ -316,9 +328,10 @@ mod imp {
         outcome
     }
 
-    fn sink_of(addr: u64) -> Option<Weak<dyn FaultSink>> {
+    fn sink_of(addr: u64, reason: Wait) -> Option<Weak<dyn FaultSink>> {
         let rooms = ROOMS.read().unwrap_or_else(PoisonError::into_inner);
-        rooms.iter().find(|(range, _)| (range.start()..range.end()).contains(&addr))?.1.get().cloned()
+        let room = rooms.iter().find(|room| (room.range.start()..room.range.end()).contains(&addr))?;
+        if room.waits || reason == Wait::Denied { room.sink.get().cloned() } else { None }
     }
 
     struct Question {

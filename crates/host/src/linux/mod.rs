@@ -351,20 +351,14 @@ impl Host for LinuxHost {
         // SAFETY: a new mapping at an address of the kernel's choice.
         let at = unsafe { rustix::mm::mmap_anonymous(core::ptr::null_mut(), len as usize, ProtFlags::empty(), flags)? };
         let range = AddrRange::from_bounds(at as u64, at as u64 + len);
-        match self.delivery {
-            Delivery::Thread => {}
-            Delivery::InThread => inline::add_room(range, self.sink.clone()),
-        }
+        inline::add_room(range, self.sink.clone(), self.delivery == Delivery::InThread);
         Ok(range)
     }
 
     fn release(&self, range: AddrRange) {
         // SAFETY: the whole of a reservation, which the engine gives up.
         let _ = unsafe { rustix::mm::munmap(range.addr() as *mut _, range.len() as usize) };
-        match self.delivery {
-            Delivery::Thread => {}
-            Delivery::InThread => inline::remove_room(range),
-        }
+        inline::remove_room(range);
     }
 
     fn map(&self, range: AddrRange, view: View) -> HostResult {

@@ -16,11 +16,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zxvm_host::{AddrRange, Answer, FaultSink, HostError, PAGE_SIZE, Prot, Room, View, VmoRange, Wait, Waiting, Watch};
+use zxvm_host::{
+    Access, AddrRange, Answer, FaultSink, HostError, PAGE_SIZE, Prot, Room, View, VmoRange, Wait, Waiting, Watch,
+};
 use zxvm_types::Status;
 
 use super::project::limit;
-use super::{AddressSpace, Layout, RegionId};
+use super::{AddressSpace, Fault, Layout, RegionId};
 use crate::error::status;
 use crate::store::Window;
 use crate::vmo::Vmo;
@@ -344,6 +346,7 @@ impl AddressSpace {
             Wait::Absent => (content.careful, false),
             // It was, until the locks were free.
             Wait::Unentered => return Ok(Resolved::Something),
+            Wait::Denied => return Ok(Resolved::Nothing),
             Wait::Unknown => {
                 let mut there = false;
                 vmo.committed_in(content, range, &mut |_, _| there = true)?;
@@ -464,6 +467,13 @@ impl FamilyState {
 
 impl FaultSink for AddressSpace {
     fn fault(&self, waiting: Waiting) -> Answer {
+        if waiting.reason == Wait::Denied {
+            let access = if waiting.store { Access::Write } else { Access::Read };
+            // Under the lock, so what was being shown is shown.
+            let allowed = self.why_fault(waiting.page as usize, access) == Fault::Waits;
+            let shown = !self.layout.read().is_damaged();
+            return if allowed && shown { Answer::Again } else { Answer::Fail(Status::ACCESS_DENIED.into_raw()) };
+        }
         match self.resolve(waiting) {
             Ok(Resolved::Nothing | Resolved::Something) => Answer::Again,
             Ok(Resolved::LetGo) => Answer::LetGo,

@@ -12,7 +12,6 @@ use zxvm_host::user::{UserRef, UserSlice};
 use zxvm_host::{Access, PAGE_SIZE, Thread, VmoRange, Wait, Waiting, addr};
 use zxvm_types::Status;
 
-use super::cow::Resolved;
 use super::fetch::{WRITE_MAX, Want};
 use super::{AddressSpace, Fault, Layout};
 use crate::error::status;
@@ -71,15 +70,14 @@ impl AddressSpace {
         result
     }
 
-    /// Deals with whatever a store to the page at `addr` may wait for. Answers whether there may have been anything.
+    /// Deals with whatever a store to the page at `addr` may wait for. Answers whether it is worth to try again: there may have
+    /// been something, or something else was just being shown there.
     fn let_go(&self, addr: usize) -> bool {
-        if self.is_paged() {
+        if self.is_paged() || self.why_fault(addr, Access::Write) != Fault::Waits {
             return false;
         }
         let page = addr::round_down(addr as u64);
-        let waiting = Waiting { page, reason: Wait::Unknown, store: true, thread: NOBODY };
-        self.why_fault(addr, Access::Write) == Fault::Waits
-            && self.resolve(waiting).is_ok_and(|resolved| resolved != Resolved::Nothing)
+        self.resolve(Waiting { page, reason: Wait::Unknown, store: true, thread: NOBODY }).is_ok()
     }
 
     /// Copies the buffer to the bytes from `offset` on, committing the pages written.
