@@ -469,3 +469,53 @@ fn what_a_pager_provides_stays_cached() {
     assert_eq!(machine.vmo.set_cache_policy(CachePolicy::Uncached), Err(Status::BAD_STATE));
     assert_eq!(machine.vmo.set_cache_policy(CachePolicy::Cached), Ok(()));
 }
+
+#[test]
+fn pages_move_into_a_clone() {
+    let machine = Machine::new(6, false);
+    machine.supply(0, 4).unwrap();
+    let clone = machine.child(&machine.vmo, ChildKind::AtLeastOnWrite, 6).unwrap();
+    let high = machine.child(&clone, ChildKind::AtLeastOnWrite, 6).unwrap();
+    let (at, high_at) = (machine.map_of(&clone), machine.map_of(&high));
+    let plain = Vmo::create(&machine.stores, 2, PLAIN, 4 * PAGE_SIZE, 0).unwrap();
+    machine.write(&plain, 1, 44);
+    machine.space.transfer(&clone, 2 * PAGE_SIZE, 4 * PAGE_SIZE, &plain, 0).unwrap();
+    machine.audit();
+    let seen = [1, 2, 3, 4, 5];
+    assert_eq!(seen.map(|page| machine.host.load(at + page * PAGE_SIZE)), [2, 0, 44, 0, 0].map(Ok));
+    assert_eq!(seen.map(|page| machine.read(&clone, page)), [2, 0, 44, 0, 0]);
+    assert_eq!(seen.map(|page| machine.host.load(high_at + page * PAGE_SIZE)), [2, 0, 44, 0, 0].map(Ok));
+    machine.host.store(high_at + 3 * PAGE_SIZE, 45).unwrap();
+    assert_eq!([2, 3].map(|page| machine.read(&machine.vmo, page)), [3, 4]);
+    assert_eq!((machine.read(&clone, 3), machine.read(&plain, 1)), (44, 0));
+    assert!(machine.port.take().is_empty(), "what is overwritten is not asked for");
+    machine.audit();
+}
+
+#[test]
+fn pages_move_out_of_a_clone() {
+    let machine = Machine::new(4, true);
+    machine.supply(0, 2).unwrap();
+    let clone = machine.child(&machine.vmo, ChildKind::AtLeastOnWrite, 6).unwrap();
+    let at = machine.map_of(&clone);
+    machine.write(&clone, 1, 60);
+    let plain = Vmo::create(&machine.stores, 2, PLAIN, 6 * PAGE_SIZE, 0).unwrap();
+    machine.write(&plain, 5, 9);
+    std::thread::scope(|scope| {
+        let mover = scope.spawn(|| machine.space.transfer(&plain, 0, 6 * PAGE_SIZE, &clone, 0));
+        while machine.port.0.lock().unwrap().is_empty() {
+            assert!(!mover.is_finished(), "nothing was asked for");
+            std::thread::yield_now();
+        }
+        assert_eq!(machine.port.take(), [(READ, 2, 4)]);
+        machine.supply(2, 4).unwrap();
+        mover.join().unwrap().unwrap();
+    });
+    machine.audit();
+    let all = [0, 1, 2, 3, 4, 5];
+    assert_eq!(all.map(|page| machine.read(&plain, page)), [1, 60, 3, 4, 0, 0]);
+    assert_eq!(all.map(|page| machine.read(&clone, page)), [0; 6]);
+    assert_eq!(all.map(|page| machine.host.load(at + page * PAGE_SIZE)), [Ok(0); 6]);
+    assert_eq!([0, 1, 2, 3].map(|page| machine.read(&machine.vmo, page)), [1, 2, 3, 4]);
+    machine.audit();
+}

@@ -14,10 +14,13 @@ use zxvm_host::user::{UserRef, UserSlice};
 use zxvm_host::{PAGE_SIZE, VmoRange};
 use zxvm_types::Status;
 
+use super::cow::Keep;
+use super::fetch::Want;
 use super::{AddressSpace, Layout};
 use crate::error::status;
 use crate::vmo::Vmo;
 use crate::vmo::family::Content;
+use crate::vmo::layers::Layer;
 
 /// Bytes moved under one hold of the locks, by way of the heap.
 const STEP: u64 = 256 << 10;
@@ -57,9 +60,14 @@ impl AddressSpace {
         // Only where something is, on either side: a range may be nearly as long as 2^64.
         let mut steps = BTreeSet::new();
         for (vmo, at) in [(src, from), (dst, to)] {
-            vmo.committed_in(&mut vmo.lock(), VmoRange::from_bounds(at, at + len), &mut |run, _| {
-                steps.extend((run.start() - at) / STEP..=(run.end() - 1 - at) / STEP);
-            })?;
+            let mut add = |run: VmoRange| steps.extend((run.start() - at) / STEP..=(run.end() - 1 - at) / STEP);
+            let (content, range) = (&mut vmo.lock(), VmoRange::from_bounds(at, at + len));
+            vmo.committed_in(content, range, &mut |run, _| add(run))?;
+            content.family().layers(content.number(), range).filter(|layer| layer.is_of_another(vmo)).for_each(
+                |layer| {
+                    add(layer.range);
+                },
+            );
         }
         let upwards = !one || to < from;
         let mut order: Vec<u64> = steps.into_iter().collect();
@@ -70,9 +78,26 @@ impl AddressSpace {
             let step_len = STEP.min(len - step);
             let target = VmoRange::from_bounds(to + step, to + step + step_len);
             let source = VmoRange::from_bounds(from + step, from + step + step_len);
+            self.have_own(src, source)?;
             self.off_own_stack(|| self.move_step(dst, target, src, source, &mut bytes))?;
         }
         Ok(())
+    }
+
+    /// Gives a content that lies over others pages of its own for what it shows of them in `range`. Blocks until the pager has
+    /// provided what it shows of a root.
+    fn have_own(&self, vmo: &Vmo, range: VmoRange) -> Result<(), Status> {
+        loop {
+            let next = {
+                let content = vmo.lock();
+                let mut layers = content.family().layers(content.number(), range);
+                layers.find(|layer| layer.is_of_another(vmo)).map(|layer| layer.range)
+            };
+            match next {
+                Some(others) => self.fetch(vmo, others, Want::Stored)?,
+                None => return Ok(()),
+            }
+        }
     }
 
     fn move_step(
@@ -148,6 +173,9 @@ impl AddressSpace {
         content.check_inside(target)?;
         content.check_there()?;
         for piece in pieces {
+            // What it shows of others is not to be seen there any more.
+            let (Piece::Data(range) | Piece::Hole(range)) = piece;
+            self.fork(layout, dst, content, range, Keep::Nothing)?;
             let range = match piece {
                 Piece::Data(range) => range,
                 Piece::Hole(range) => {
@@ -167,7 +195,15 @@ impl AddressSpace {
     }
 }
 
+impl Layer {
+    /// Whether these pages of a VMO's content are those of another one below it.
+    fn is_of_another(&self, vmo: &Vmo) -> bool {
+        self.of.is_some_and(|of| of != vmo.content())
+    }
+}
+
 /// A part of the target, and what the source has for it.
+#[derive(Clone, Copy, Debug)]
 enum Piece {
     Data(VmoRange),
     Hole(VmoRange),
