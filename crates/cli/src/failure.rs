@@ -36,6 +36,12 @@ pub enum Failure {
     /// A store through a mapping does not come back.
     #[error("the writer has made no store for {0} seconds: one through the mapping does not come back")]
     Stuck(u64),
+    /// An access to a page does not come back.
+    #[error("no page has been touched for {0} seconds: an access through the mapping does not come back")]
+    Untouched(u64),
+    /// Faults cannot be had where they are wanted.
+    #[error("faults are answered by a thread of the library here, not in the thread that faults: use --faults thread")]
+    InlineFaults,
     /// Standard output does not take the report.
     #[error("the report cannot be written: {0}")]
     Output(io::Error),
@@ -45,8 +51,13 @@ impl Failure {
     /// Whether the command was not given what it needs.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::File { .. } => true,
-            Self::Setup { .. } | Self::FileLimit(_) | Self::Proc(_) | Self::Stuck(_) | Self::Output(_) => false,
+            Self::File { .. } | Self::InlineFaults => true,
+            Self::Setup { .. }
+            | Self::FileLimit(_)
+            | Self::Proc(_)
+            | Self::Stuck(_)
+            | Self::Untouched(_)
+            | Self::Output(_) => false,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The command `zxvm`: a tour of what each operation does to Linux's own memory, snapshots taken while a thread stores,
-//! and a report on what this machine allows.
+//! The command `zxvm`: a tour of what each operation does to Linux's own memory, snapshots taken while a thread stores, files
+//! mapped through a pager, and a report on what this machine allows.
 //!
 //! Exit status: 0 if all is well, 1 if something is not as documented or the engine cannot run, 2 if the command was
 //! not given what it needs.
@@ -7,9 +7,12 @@
 
 mod cgroup;
 mod doctor;
+mod drawing;
 mod failure;
 mod file;
+mod mix;
 mod output;
+mod page;
 mod procfs;
 mod progress;
 mod snapshot;
@@ -67,6 +70,43 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Map a file through a pager of this process, touch its pages, and compare every byte with read(2)
+    ///
+    /// Told are the faults, how long accesses took that faulted, and what the pager supplied, by the engine and by Linux.
+    /// Without --write the file is never changed. Exit status 1 if a byte is not as read(2) says, or a record is not
+    /// where it was acknowledged.
+    Page {
+        /// The file
+        file: PathBuf,
+        /// Store a record to every page that is touched, in place of WHAT IS IN THE FILE
+        ///
+        /// Records are written back in batches, through a journal beside the file (FILE.zxvm-journal), and acknowledged in
+        /// FILE.zxvm. However a run is ended, the next one finishes what it had begun and looks for all that was acknowledged.
+        /// Loss of power is covered as far as the system's fsync is honest.
+        #[arg(long)]
+        write: bool,
+        /// Append a line for each record that is safe: its number and its page
+        #[arg(long, value_name = "OUT", requires = "write")]
+        ack: Option<PathBuf>,
+        /// In which order pages are touched
+        #[arg(long, value_enum, default_value_t = page::Pattern::Seq)]
+        pattern: page::Pattern,
+        /// How many pages are touched; as many as the file has if it is not said
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
+        touches: Option<u64>,
+        /// How many threads touch them
+        #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+        threads: u16,
+        /// Who is told of faults
+        #[arg(long, value_enum, default_value_t = page::Faults::Thread)]
+        faults: page::Faults,
+        /// Draw what is in memory over time
+        #[arg(long, value_name = "OUT.svg")]
+        svg: Option<PathBuf>,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Tell which kernel features, privileges and limits there are, and what follows
     ///
     /// Exit status 1 if the engine cannot run here at all.
@@ -90,6 +130,9 @@ fn main() -> ExitCode {
             svg,
             json,
         }),
+        Command::Page { file, write, ack, pattern, touches, threads, faults, svg, json } => {
+            page::run(&page::Options { file, write, ack, pattern, touches, threads: threads.into(), faults, svg, json })
+        }
         Command::Doctor { json } => doctor::run(json).map_err(Failure::Output),
     };
     match result {

@@ -71,6 +71,14 @@ pub fn bytes_field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| kib_field(line, name)).map(|kib| kib * 1024)
 }
 
+/// Page faults of a thread or process, by its `stat`: those that were served from memory, and those that had to wait for a disk.
+pub fn faults(stat: &str) -> Option<u64> {
+    // The name may hold anything, brackets and spaces too.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let mut field = |skip| fields.nth(skip)?.parse::<u64>().ok();
+    Some(field(7)? + field(1)?)
+}
+
 /// The field `name` of `/proc/PID/status`, a signal set written in hexadecimal.
 pub fn signal_set(status: &str, name: &str) -> Option<u64> {
     let digits = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
@@ -153,5 +161,12 @@ Rss:                   4 kB
         assert_eq!(kernel_version("6.1"), Some((6, 1)));
         assert_eq!(kernel_version("next"), None);
         assert_eq!(processors("cpu  1 2\ncpu0 1 2\ncpu13 1 2\nintr 5\n"), 2);
+    }
+
+    #[test]
+    fn faults_are_found_behind_any_name() {
+        let stat = "42 (a) (b c) S 1 2 3 4 5 6 700 80 9 10 11 12\n";
+        assert_eq!(faults(stat), Some(709));
+        assert_eq!(faults("42 (a) S 1 2"), None);
     }
 }

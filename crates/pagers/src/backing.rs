@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FallocateFlags, OFlags, fallocate, fcntl_getfl};
 
@@ -135,6 +135,37 @@ impl Backing for File {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         File::set_len(self, len)
+    }
+}
+
+/// What somebody else holds as well, of whatever kind.
+impl<B: Backing + ?Sized> Backing for Arc<B> {
+    fn len(&self) -> io::Result<u64> {
+        (**self).len()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        (**self).read_at(offset, buffer)
+    }
+
+    fn is_writable(&self) -> bool {
+        (**self).is_writable()
+    }
+
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        (**self).write_at(offset, data)
+    }
+
+    fn zero_at(&self, range: Range<u64>) -> io::Result<()> {
+        (**self).zero_at(range)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        (**self).sync()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        (**self).set_len(len)
     }
 }
 
@@ -281,6 +312,8 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&content).unwrap();
         reads_alike(&file, &content);
+        let shared: Arc<dyn Backing> = Arc::new(file);
+        reads_alike(&shared, &content);
         reads_alike(&SeekBacking::new(Cursor::new(content.clone())), &content);
         reads_alike(&SeekReader::new(Cursor::new(content.clone())), &content);
         let made = content.clone();

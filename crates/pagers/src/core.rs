@@ -149,10 +149,15 @@ impl Core {
         }
     }
 
-    /// Bytes that have to be written back.
-    pub fn dirty_bytes(&self) -> Result<u64, Status> {
+    /// What has to be written back, lowest first.
+    pub fn dirty_ranges(&self) -> Result<Vec<Range<u64>>, Status> {
         let size = self.vmo.get_size()?;
         let ranges = self.with_pager(|pager| pager.query_dirty_ranges(&self.vmo, 0..size))?;
-        Ok(ranges.iter().map(|dirty| dirty.range.end - dirty.range.start).sum())
+        Ok(ranges.into_iter().map(|dirty| dirty.range).collect())
+    }
+
+    /// Bytes that have to be written back.
+    pub fn dirty_bytes(&self) -> Result<u64, Status> {
+        Ok(self.dirty_ranges()?.iter().map(|range| range.end - range.start).sum())
     }
 }

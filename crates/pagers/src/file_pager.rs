@@ -203,6 +203,14 @@ impl<B: Backing> FilePager<B> {
         self.shared.writeback()
     }
 
+    /// What has to be written back, in bytes, lowest first.
+    ///
+    /// # Errors
+    /// `NO_MEMORY`.
+    pub fn dirty_ranges(&self) -> Result<Vec<Range<u64>>, Status> {
+        self.shared.core.dirty_ranges()
+    }
+
     /// Bytes that have to be written back.
     ///
     /// # Errors

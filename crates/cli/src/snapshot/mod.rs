@@ -13,14 +13,13 @@ mod stores;
 mod svg;
 mod writer;
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use zxvm_host::PAGE_SIZE;
 use zxvm_syscall::Kernel;
 
+use crate::drawing::Drawing;
 use crate::failure::{Failure, refuse_file_limit};
 use crate::progress::Progress;
 use crate::table::counted;
@@ -95,43 +94,4 @@ pub fn run(options: &Options) -> Result<bool, Failure> {
 
 fn snapshots(count: usize) -> String {
     counted(count as u64, "snapshot")
-}
-
-/// The file that the drawing goes to, opened before anything takes time. Without a drawing it is as it was before.
-struct Drawing {
-    path: PathBuf,
-    file: File,
-    was_there: bool,
-    done: bool,
-}
-
-impl Drawing {
-    fn create(path: &Path) -> Result<Self, Failure> {
-        let was_there = path.exists();
-        let file = File::options().write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|error| Self::failed(path, &error))?;
-        Ok(Self { path: path.to_owned(), file, was_there, done: false })
-    }
-
-    /// Writes it, if there is anything to draw.
-    fn finish(mut self, svg: Option<String>) -> Result<(), Failure> {
-        let Some(svg) = svg else { return Ok(()) };
-        let written = self.file.set_len(0).and_then(|()| self.file.write_all(svg.as_bytes()));
-        written.map_err(|error| Self::failed(&self.path, &error))?;
-        self.done = true;
-        Ok(())
-    }
-
-    fn failed(path: &Path, error: &io::Error) -> Failure {
-        Failure::File { path: path.to_owned(), why: error.to_string() }
-    }
-}
-
-impl Drop for Drawing {
-    fn drop(&mut self) {
-        if !self.done && !self.was_there {
-            // Nobody can be told that it stays, empty.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
 }

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 
 use zxvm_host::PAGE_SIZE;
 
-use super::stores::{PAGE_WORDS, Round, mix};
+use super::stores::{PAGE_WORDS, Round};
+use crate::mix::mix;
 
 /// Bytes in a page.
 const PAGE: usize = PAGE_SIZE as usize;

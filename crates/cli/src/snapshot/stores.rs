@@ -11,6 +11,8 @@ use std::ops::Range;
 
 use zxvm_host::PAGE_SIZE;
 
+use crate::mix::mix;
+
 /// Words in a page.
 pub const PAGE_WORDS: usize = PAGE_SIZE as usize / size_of::<u64>();
 
@@ -84,14 +86,6 @@ impl Round {
 pub fn store(pages: usize, starts: &[u64], k: u64) -> Store {
     // The last of those that began there: the ones before have no stores.
     Round::new(pages, starts.partition_point(|&start| start <= k) - 1).store(k)
-}
-
-/// A number that looks random, a different one for each.
-pub fn mix(number: u64) -> u64 {
-    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
 }
 
 #[cfg(test)]
