@@ -39,9 +39,9 @@ pub enum Failure {
     /// An access to a page does not come back.
     #[error("no page has been touched for {0} seconds: an access through the mapping does not come back")]
     Untouched(u64),
-    /// Faults cannot be had where they are wanted.
-    #[error("faults are answered by a thread of the library here, not in the thread that faults: use --faults thread")]
-    InlineFaults,
+    /// The environment does not say who deals with faults.
+    #[error("the variable ZXVM_FAULTS is neither thread nor inline")]
+    FaultsVariable,
     /// Standard output does not take the report.
     #[error("the report cannot be written: {0}")]
     Output(io::Error),
@@ -51,7 +51,7 @@ impl Failure {
     /// Whether the command was not given what it needs.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::File { .. } | Self::InlineFaults => true,
+            Self::File { .. } | Self::FaultsVariable => true,
             Self::Setup { .. }
             | Self::FileLimit(_)
             | Self::Proc(_)

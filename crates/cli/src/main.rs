@@ -97,9 +97,9 @@ enum Command {
         /// How many threads touch them
         #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
         threads: u16,
-        /// Who is told of faults
-        #[arg(long, value_enum, default_value_t = page::Faults::Thread)]
-        faults: page::Faults,
+        /// Who deals with faults; as ZXVM_FAULTS says if it is not said, or else a thread of the library
+        #[arg(long, value_enum)]
+        faults: Option<page::Faults>,
         /// Draw what is in memory over time
         #[arg(long, value_name = "OUT.svg")]
         svg: Option<PathBuf>,

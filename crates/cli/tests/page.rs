@@ -113,6 +113,27 @@ fn in_order_few_reads_bring_many_pages_and_at_random_each_brings_one() {
 }
 
 #[test]
+fn faults_go_where_they_are_wanted() {
+    let folder = folder(&pattern(300 * PAGE));
+    for (faults, who) in [("thread", "a thread of the library"), ("inline", "the thread that faults")] {
+        for arguments in
+            [&["--pattern", "random", "--threads", "8"][..], &["--threads", "2"], &["--write", "--threads", "4"]]
+        {
+            let Some(report) = page_json(&folder.file, &[arguments, &["--faults", faults]].concat()) else { return };
+            assert_eq!(report["faults"], who);
+            assert!(number(&report["faulted"]) >= 1);
+        }
+    }
+    let mut command = Command::new(ZXVM);
+    let output = quiet(command.args(["page", folder.file.to_str().unwrap(), "--json"]).env("ZXVM_FAULTS", "inline"));
+    expect_code(&output, 0);
+    assert_eq!(json(&output)["faults"], "the thread that faults");
+    let output = quiet(command.env("ZXVM_FAULTS", "odd"));
+    expect_code(&output, 2);
+    assert!(complaint(&output).contains("ZXVM_FAULTS is neither thread nor inline"), "{}", complaint(&output));
+}
+
+#[test]
 fn a_file_that_only_may_be_read_will_do() {
     let folder = folder(&pattern(10 * PAGE));
     let mut permissions = fs::metadata(&folder.file).unwrap().permissions();
@@ -344,7 +365,7 @@ fn what_cannot_be_paged_is_named() {
         (vec!["page", small, "--pattern", "odd"], "invalid value 'odd'"),
         (vec!["page", small, "--threads", "0"], "0 is not in 1..=256"),
         (vec!["page", small, "--touches", "0"], "0 is not in 1.."),
-        (vec!["page", small, "--faults", "inline"], "use --faults thread"),
+        (vec!["page", small, "--faults", "odd"], "invalid value 'odd'"),
     ];
     for (arguments, why) in cases {
         let output = zxvm(&arguments);

@@ -31,7 +31,7 @@ use zerocopy::{FromZeros, IntoBytes};
 use zxvm_host::linux::Words;
 use zxvm_host::{AddrRange, PAGE_SIZE};
 use zxvm_pagers::{Backing, FilePager};
-use zxvm_syscall::Kernel;
+use zxvm_syscall::{Delivery, Kernel};
 use zxvm_types::*;
 
 use crate::drawing::Drawing;
@@ -72,8 +72,8 @@ pub struct Options {
     pub touches: Option<u64>,
     /// Threads, at least one.
     pub threads: u64,
-    /// How faults are delivered.
-    pub faults: Faults,
+    /// How faults are delivered; as the environment says if it is not said.
+    pub faults: Option<Faults>,
     /// Where to draw.
     pub svg: Option<PathBuf>,
     /// Whether one JSON document is wanted.
@@ -85,9 +85,6 @@ pub struct Options {
 /// # Errors
 /// [`Failure`]: there is no report, or it could not be printed.
 pub fn run(options: &Options) -> Result<bool, Failure> {
-    if options.faults == Faults::Inline {
-        return Err(Failure::InlineFaults);
-    }
     let path = &options.file;
     let failed = |why: String| Failure::File { path: path.clone(), why };
     let told = |error: io::Error| failed(error.to_string());
@@ -113,6 +110,12 @@ pub fn run(options: &Options) -> Result<bool, Failure> {
     });
     let ack = ack.transpose()?;
     refuse_file_limit()?;
+    let delivery = match options.faults {
+        Some(Faults::Thread) => Delivery::Thread,
+        Some(Faults::Inline) => Delivery::InThread,
+        None => Delivery::of_environment().ok_or(Failure::FaultsVariable)?,
+    };
+    setup("a say in who deals with faults", Kernel::set_fault_delivery(delivery))?;
     let kernel = Kernel::current().map_err(|status| Failure::Setup { what: "the engine", status })?;
 
     let progress = Progress::new(if options.write { 3 } else { 1 });
@@ -196,7 +199,10 @@ pub fn run(options: &Options) -> Result<bool, Failure> {
         pages: bytes.div_ceil(PAGE_SIZE),
         pattern: options.pattern.name(),
         threads: options.threads,
-        faults: "thread of the library",
+        faults: match delivery {
+            Delivery::Thread => "a thread of the library",
+            Delivery::InThread => "the thread that faults",
+        },
         touches,
         pages_touched: stage.touched.count(),
         faulted: total.faulted.count(),

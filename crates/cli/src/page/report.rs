@@ -132,7 +132,7 @@ impl Report {
         let (dim, head, bad) = (Tone::Dim.style(), Tone::Heading.style(), Tone::Bad.style());
         let (bytes, pages) = (counted(self.file_bytes, "byte"), counted(self.pages, "page"));
         let mut text = format!(
-            " {head}{}{head:#}: {bytes}, {pages} of 4 KiB; Linux {}\n {}, {}, by {}; faults to a {}\n\n{}\n{}\n{dim}{LEGEND}{dim:#}\n",
+            " {head}{}{head:#}: {bytes}, {pages} of 4 KiB; Linux {}\n {}, {}, by {}; faults go to {}\n\n{}\n{}\n{dim}{LEGEND}{dim:#}\n",
             self.file,
             self.kernel,
             self.pattern,
