@@ -58,7 +58,7 @@ fn what_reads_and_seeks_will_do_and_cannot_be_written() {
 
 #[test]
 fn past_the_page_cache_it_is_the_same() {
-    let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let content = pattern(300_001);
     std::fs::write(&path, &content).unwrap();
