@@ -105,6 +105,8 @@ pub struct Model {
     waiting: Option<Job>,
     /// Where something was taken out of the address space in this step.
     unmapped: Vec<std::ops::Range<u64>>,
+    /// How many steps there were.
+    steps: u64,
     /// Whether an access to memory that waits is a call that waits; else it is over, but for its request.
     accesses_wait: bool,
 }
@@ -141,6 +143,7 @@ impl Model {
             slots: BTreeMap::new(),
             waiting: None,
             unmapped: Vec::new(),
+            steps: 0,
             accesses_wait: false,
         };
         let root = model.add(0, Kind::Vmar(Vmar::root(birth.base, birth.len)));
@@ -240,7 +243,7 @@ impl Model {
             Op::Store { addr, byte } => return self.access(addr, Some(byte)),
             Op::PortCreate { options, lost } => made(self.port_create(options, lost, got)),
             Op::PortQueue { port, key, tag } => Outcome::of(self.port_queue(port, key, tag)),
-            Op::PortWait { port, .. } => match self.port_wait(port) {
+            Op::PortWait { port, .. } => match self.port_wait(port, got) {
                 Ok(bytes) => Outcome { bytes, ..Outcome::default() },
                 Err(status) => Outcome::of(Err(status)),
             },
@@ -405,6 +408,7 @@ impl Model {
     /// Drops what nothing leads to any more, and tells ports what is to be told.
     fn reap(&mut self) {
         // An access that was under way where nothing is mapped any more, or something else, does not wait.
+        self.steps += 1;
         let gone = std::mem::take(&mut self.unmapped);
         for source in self.contents.values_mut().filter_map(|content| content.source.as_mut()) {
             source.leave(|who| matches!(who, Who::Access(page) if gone.iter().any(|range| range.contains(&page))));

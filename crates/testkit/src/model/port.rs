@@ -19,8 +19,8 @@ pub struct SlotId(pub(super) u64);
 pub enum Entry {
     /// A program's packet.
     User(zx_port_packet_t),
-    /// The first message of a slot.
-    Slot(SlotId),
+    /// The first message of a slot, and in which step it came. Among those of one step no order is specified.
+    Slot(SlotId, u64),
 }
 
 /// A pager VMO's place in a port. It may outlive the VMO.
@@ -91,14 +91,25 @@ impl Model {
     }
 
     /// The bytes of the outcome are the packet.
-    pub(super) fn port_wait(&mut self, handle: zx_handle_t) -> Result<Vec<u8>, Status> {
+    pub(super) fn port_wait(&mut self, handle: zx_handle_t, got: &Outcome) -> Result<Vec<u8>, Status> {
         let port = self.port(handle, ZX_RIGHT_READ)?;
         let Some(Kind::Port(queue)) = self.objects.get_mut(&port).map(|object| &mut object.kind) else {
             panic!("it is a port")
         };
-        let packet = match queue.pop_front().ok_or(Status::TIMED_OUT)? {
+        let first = match queue.front().ok_or(Status::TIMED_OUT)? {
+            Entry::User(_) => 0,
+            Entry::Slot(_, step) => {
+                let equals = queue.iter().take_while(|entry| matches!(entry, Entry::Slot(_, other) if other == step));
+                let packet = |entry: &Entry| match entry {
+                    Entry::User(packet) => *packet,
+                    Entry::Slot(id, _) => page_request(self.slots[id].key, &self.slots[id].sent[0]),
+                };
+                equals.map(packet).position(|packet| packet.as_bytes() == got.bytes).unwrap_or(0)
+            }
+        };
+        let packet = match queue.remove(first).expect("just found") {
             Entry::User(packet) => packet,
-            Entry::Slot(id) => {
+            Entry::Slot(id, _) => {
                 let slot = self.slots.get_mut(&id).expect("it has a place");
                 slot.placed = None;
                 let message = slot.sent.pop_front().expect("its first message has the place");
@@ -147,9 +158,9 @@ impl Model {
             if slot.placed == first {
                 continue;
             }
-            queue.retain(|entry| !matches!(entry, Entry::Slot(other) if *other == id));
+            queue.retain(|entry| !matches!(entry, Entry::Slot(other, _) if *other == id));
             if first.is_some() {
-                queue.push_back(Entry::Slot(id));
+                queue.push_back(Entry::Slot(id, self.steps));
             }
             slot.placed = first;
         }
