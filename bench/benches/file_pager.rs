@@ -13,6 +13,9 @@ use zxvm_bench::{Side, Target, Timer, zx};
 use zxvm_pagers::FilePager;
 use zxvm_types::*;
 
+/// What is done with so many pages from an address on.
+type Work = fn(usize, usize) -> u64;
+
 /// The sum of every word from there on.
 fn scan(base: usize, pages: usize) -> u64 {
     let words = std::ptr::with_exposed_provenance::<u64>(base);
@@ -37,7 +40,7 @@ fn file(pages: usize) -> std::fs::File {
     file
 }
 
-fn ours(timer: &mut Timer, file: &std::fs::File, pages: usize, work: fn(usize, usize) -> u64) -> u64 {
+fn ours(timer: &mut Timer, file: &std::fs::File, pages: usize, work: Work) -> u64 {
     let pager = FilePager::new(file.try_clone().unwrap()).unwrap();
     let (vmo, kernel, mut base) = (pager.vmo().unwrap(), zx::kernel(), 0);
     let root = kernel.vmar_root_self();
@@ -47,7 +50,7 @@ fn ours(timer: &mut Timer, file: &std::fs::File, pages: usize, work: fn(usize, u
     sum
 }
 
-fn linux(timer: &mut Timer, file: &std::fs::File, pages: usize, work: fn(usize, usize) -> u64) -> u64 {
+fn linux(timer: &mut Timer, file: &std::fs::File, pages: usize, work: Work) -> u64 {
     // SAFETY: a new mapping at an address of the kernel's choice, without references into it when it ends.
     unsafe {
         let base = mmap(std::ptr::null_mut(), pages * P, ProtFlags::READ, MapFlags::SHARED, file.as_fd(), 0).unwrap();
@@ -61,7 +64,7 @@ fn cases(run: &mut Run) {
     run.samples(9);
     let pages = if run.smoke { 64 } else { 16_384 };
     let file = &file(pages);
-    let works: [(&str, Target, fn(usize, usize) -> u64); 2] = [
+    let works: [(&str, Target, Work); 2] = [
         ("FilePager/Scan/64MiB", Target::Ratio(1.0 / 0.7), scan),
         ("FilePager/Scattered/64MiB", Target::None, scatter),
     ];
