@@ -196,7 +196,7 @@ const WAITS: &[(&str, &[Status])] = &[
     ("vmo_write", FAILURES),
     ("vmo_op_range COMMIT", FAILURES),
     ("vmo_op_range ZERO", &[S::IO, S::BAD_STATE]),
-    ("vmo_op_range, others", &[S::IO, S::BAD_STATE]),
+    ("vmo_op_range, others", &[S::BAD_STATE]),
     ("vmar_op_range COMMIT", &[S::BAD_STATE]),
     ("vmar_op_range, others", &[S::BAD_STATE]),
 ];

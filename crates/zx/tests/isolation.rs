@@ -3,7 +3,6 @@
 
 mod common;
 
-use std::fs;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -12,7 +11,7 @@ use common::family::{
     Amount, Figures, PAGE, SNAPSHOTS, child, content, count_up, empty, empty_resizable, fill, op, reference, snapshot,
     written,
 };
-use common::{P, RW, Region, StopOnDrop, load_word, peek, poke, store_word, try_poke};
+use common::{P, RW, Region, StopOnDrop, linux_may_fault, load_word, peek, poke, store_word, try_poke};
 use zx::{Status, TransferDataOptions, VmarFlags as F, VmarOp, Vmo, VmoChildOptions as C, VmoOp};
 use zxvm as zx;
 
@@ -585,20 +584,6 @@ fn buffers_in_mappings_of_the_family() {
         vmo.write(bytes, page * PAGE).unwrap();
     }
     assert_eq!((content(&parent), content(&copy)), (vec![3, 2, 3, 4], vec![1, 3, 3, 3]));
-}
-
-/// Whether a fault that Linux itself makes can be served: it can be by a userfaultfd for all faults, and a thread that reads it.
-fn linux_may_fault() -> bool {
-    if std::env::var("ZXVM_FAULTS").is_ok_and(|word| word == "inline") {
-        return false;
-    }
-    const CAP_SYS_PTRACE: u64 = 1 << 19;
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim();
-    let privileged = u64::from_str_radix(effective, 16).unwrap() & CAP_SYS_PTRACE != 0;
-    let allowed = fs::read_to_string("/proc/sys/vm/unprivileged_userfaultfd").is_ok_and(|text| text.trim() == "1");
-    let device = fs::OpenOptions::new().read(true).write(true).open("/dev/userfaultfd").is_ok();
-    privileged || allowed || device
 }
 
 #[test]

@@ -4,11 +4,26 @@
 
 mod common;
 
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
 use common::family::PAGE;
 use common::pager::{Asked, FREE, TRAP, TestPager, byte_of, crowd, task};
-use common::{P, RW, Region};
+use common::{P, RW, Region, linux_may_fault};
 use zx::{Status, VmarFlags as F, Vmo};
 use zxvm as zx;
+
+/// `EFAULT`, as [`std::io::Error`] has it.
+const EFAULT: Option<i32> = Some(14);
+
+/// A pipe would do for one call; this is for many.
+fn scratch() -> std::fs::File {
+    let path = std::env::temp_dir().join(format!("zxvm-refused-{}", std::process::id()));
+    let file = std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    file
+}
 
 fn try_byte(at: usize) -> Result<u8, Status> {
     let mut byte = [0];
@@ -133,4 +148,40 @@ fn many_who_wait_for_one_page_are_all_told() {
     assert_eq!(try_byte(at + P), Ok(byte_of(1)));
     let count = refusals.end();
     assert!((1..=16).contains(&count), "{count} requests for 16 loads");
+}
+
+#[test]
+fn a_linux_call_on_what_is_refused_fails_and_can_be_made_again() {
+    let (pager, region) = (TestPager::new(), Region::new(1));
+    let vmo = pager.vmo(FREE, 1);
+    let at = region.map(0, &vmo, 0, 1, RW);
+    let mut file = scratch();
+    file.write_all(&[3; 100]).unwrap();
+    let file = Arc::new(file);
+    let read = || {
+        let file = file.clone();
+        task(move || {
+            // SAFETY: nobody has references to it, and whatever comes makes bytes.
+            let to = unsafe { std::slice::from_raw_parts_mut(std::ptr::with_exposed_provenance_mut::<u8>(at), 100) };
+            file.read_at(to, 0).map_err(|error| error.raw_os_error())
+        })
+    };
+    for round in 0..3 {
+        let call = read();
+        if !linux_may_fault() {
+            assert_eq!(call.end(), Err(EFAULT));
+            continue;
+        }
+        pager.expect_read(0..1);
+        if round < 2 {
+            pager.fail(&vmo, 0..1, Status::IO);
+            assert_eq!(call.end(), Err(EFAULT), "no signal");
+            // The page is poisoned for an instant (CAVEATS.md).
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        } else {
+            pager.supply(&vmo, 0..1);
+            assert_eq!(call.end(), Ok(100));
+            assert_eq!((try_byte(at + 99), try_byte(at + 100)), (Ok(3), Ok(byte_of(0))));
+        }
+    }
 }

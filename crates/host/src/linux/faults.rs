@@ -5,14 +5,18 @@
 //!    with a wake (ending write protection is one), whatever has become of the address: an access that must wait still is
 //!    back at once.
 //! 3. The thread keeps the descriptors alive, not the host: when the host goes, it is told to end.
-//! 4. Where the thread that makes the access is to ask, there is no such thread and no message: see `inline.rs`.
+//! 4. Who is refused an access is told when it is back with it: by then it may have gone on, or the page may be there. What
+//!    it is told with depends on where it waits: a signal interrupts the program; a system call gets `EFAULT` from a page
+//!    that is poisoned for a moment.
+//! 5. Where the thread that makes the access is to ask, there is no such thread and no message: see `inline.rs`.
 //!
 //! A descriptor for all faults is taken where this process may have one. Otherwise one for the program's own accesses
 //! serves: a system call that meets a page that makes it wait then fails with `EFAULT`.
 
 use core::mem::{MaybeUninit, zeroed};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
@@ -28,6 +32,8 @@ const UFFDIO_REGISTER: libc::c_ulong = 0xc020_aa00;
 const UFFDIO_UNREGISTER: libc::c_ulong = 0x8010_aa01;
 const UFFDIO_WAKE: libc::c_ulong = 0x8010_aa02;
 const UFFDIO_WRITEPROTECT: libc::c_ulong = 0xc018_aa06;
+const UFFDIO_POISON: libc::c_ulong = 0xc020_aa08;
+const POISON_DONT_WAKE: u64 = 1;
 const MODE_MISSING: u64 = 1;
 const MODE_WP: u64 = 2;
 const MODE_MINOR: u64 = 4;
@@ -56,6 +62,14 @@ struct Register {
 struct WriteProtect {
     range: Range,
     mode: u64,
+}
+
+/// `struct uffdio_poison`.
+#[repr(C)]
+struct Poison {
+    range: Range,
+    mode: u64,
+    updated: i64,
 }
 
 /// `struct uffd_msg`, of which only page faults are read.
@@ -96,10 +110,26 @@ enum Way {
     Messages {
         /// Readable when it is to end.
         stop: OwnedFd,
+        /// Who is to be refused its access to which page, with what, and since when.
+        refused: Mutex<Vec<Refusal>>,
     },
     /// By the signal.
     Signal,
 }
+
+#[derive(Debug)]
+struct Refusal {
+    thread: Thread,
+    page: u64,
+    error: i32,
+    since: Instant,
+}
+
+/// A thread that is woken is back long before this, if it comes back at all.
+const REFUSAL_LASTS: Duration = Duration::from_millis(500);
+
+/// How long a page is poisoned for a system call: one that misses it is back.
+const POISON_LASTS: Duration = Duration::from_micros(200);
 
 impl Faults {
     /// Opens the descriptors and starts the thread, or has the signal handled.
@@ -110,7 +140,7 @@ impl Faults {
         match delivery {
             Delivery::Thread => {
                 let uffd = open(UffdFeatures::THREAD_ID)?;
-                let way = Way::Messages { stop: eventfd(0, EventfdFlags::CLOEXEC)? };
+                let way = Way::Messages { stop: eventfd(0, EventfdFlags::CLOEXEC)?, refused: Mutex::default() };
                 let inner = Arc::new(Inner { uffd, way });
                 let served = inner.clone();
                 without_signals(|| {
@@ -178,7 +208,7 @@ impl Drop for Faults {
     fn drop(&mut self) {
         match &self.inner.way {
             // A counter at 0 takes 1 without waiting.
-            Way::Messages { stop } => drop(rustix::io::write(stop, &1_u64.to_ne_bytes())),
+            Way::Messages { stop, .. } => drop(rustix::io::write(stop, &1_u64.to_ne_bytes())),
             Way::Signal => {}
         }
     }
@@ -221,21 +251,53 @@ impl Inner {
         }
     }
 
-    /// The signal interrupts the wait. The access is tried again in any case: a thread that blocks the signal would wait
-    /// for ever.
+    /// The thread that waits with an access to the page of `addr` is refused it.
     fn fail(&self, thread: Thread, addr: u64, error: i32) {
         let page = round_down(addr);
-        match self.way {
-            Way::Messages { .. } => {
-                bus_error(thread, addr, error);
+        match &self.way {
+            Way::Messages { refused, .. } => {
+                let refusal = Refusal { thread, page, error, since: Instant::now() };
+                refused.lock().unwrap_or_else(PoisonError::into_inner).push(refusal);
                 self.wake(AddrRange::from_bounds(page, page + PAGE_SIZE));
             }
             Way::Signal => inline::fail(thread, page, error),
         }
     }
 
+    /// With what the thread is refused its access to the page, if it is.
+    fn refusal(&self, thread: Thread, page: u64) -> Option<i32> {
+        let Way::Messages { refused, .. } = &self.way else { return None };
+        let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.retain(|refusal| refusal.since.elapsed() < REFUSAL_LASTS);
+        let at = refused.iter().position(|refusal| (refusal.thread, refusal.page) == (thread, page))?;
+        Some(refused.swap_remove(at).error)
+    }
+
+    /// The thread waits with this access, and is refused it. It tries again in any case: one that blocks the signal would wait
+    /// for ever.
+    fn refuse(&self, thread: Thread, addr: u64, error: i32) {
+        let page = AddrRange::from_bounds(round_down(addr), round_down(addr) + PAGE_SIZE);
+        if is_in_system_call(thread) && self.poison(page).is_ok() {
+            self.wake(page);
+            std::thread::sleep(POISON_LASTS);
+            let _ = drop_entries(page);
+        } else {
+            bus_error(thread, addr, error);
+            self.wake(page);
+        }
+    }
+
+    /// Accesses to the page fail, in this mapping, until its entry is dropped.
+    ///
+    /// # Errors
+    /// The kernel cannot do that (before Linux 6.6), or the page has an entry.
+    fn poison(&self, page: AddrRange) -> rustix::io::Result<()> {
+        let mut poison = Poison { range: page.into(), mode: POISON_DONT_WAKE, updated: 0 };
+        self.try_ioctl(UFFDIO_POISON, &mut poison)
+    }
+
     fn serve(&self, sink: &Weak<dyn FaultSink>) {
-        let Way::Messages { stop } = &self.way else { return };
+        let Way::Messages { stop, .. } = &self.way else { return };
         loop {
             let mut fds = [PollFd::new(&self.uffd, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
             // An error here (a signal cannot be: all are blocked) is answered by looking again.
@@ -259,11 +321,15 @@ impl Inner {
                 _ => Wait::Absent,
             };
             let thread = Thread(message.thread as u32);
+            if let Some(error) = self.refusal(thread, page) {
+                self.refuse(thread, message.address, error);
+                continue;
+            }
             let waiting = Waiting { page, reason, store: message.flags & (FLAG_WRITE | FLAG_WP) != 0, thread };
             match sink.upgrade().map_or(Answer::Again, |sink| sink.fault(waiting)) {
                 Answer::Again => self.wake(AddrRange::from_bounds(page, page + PAGE_SIZE)),
                 Answer::LetGo | Answer::Later => {}
-                Answer::Fail(error) => self.fail(thread, message.address, error),
+                Answer::Fail(error) => self.refuse(thread, message.address, error),
             }
         }
     }
@@ -275,6 +341,13 @@ impl Inner {
         // SAFETY: all of it was written, and every pattern of bits is a message.
         (read == size_of::<Message>() as isize).then(|| unsafe { message.assume_init() })
     }
+}
+
+/// Whether a thread of this process that waits does so inside a system call, not in the program itself.
+fn is_in_system_call(thread: Thread) -> bool {
+    // `-1`, or a word, for the program itself.
+    let state = std::fs::read(format!("/proc/self/task/{}/syscall", thread.0));
+    state.is_ok_and(|state| state.first().is_some_and(u8::is_ascii_digit))
 }
 
 /// `siginfo_t` as the kernel takes it from those who send signals.

@@ -130,3 +130,17 @@ impl Drop for Region {
         assert!(matches!(result, Ok(()) | Err(zx::Status::BAD_STATE)), "{result:?}");
     }
 }
+
+/// Whether a fault that Linux itself makes can be served: it can be by a userfaultfd for all faults, and a thread that reads it.
+pub fn linux_may_fault() -> bool {
+    if std::env::var("ZXVM_FAULTS").is_ok_and(|word| word == "inline") {
+        return false;
+    }
+    const CAP_SYS_PTRACE: u64 = 1 << 19;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim();
+    let privileged = u64::from_str_radix(effective, 16).unwrap() & CAP_SYS_PTRACE != 0;
+    let allowed = std::fs::read_to_string("/proc/sys/vm/unprivileged_userfaultfd").is_ok_and(|text| text.trim() == "1");
+    let device = std::fs::OpenOptions::new().read(true).write(true).open("/dev/userfaultfd").is_ok();
+    privileged || allowed || device
+}
