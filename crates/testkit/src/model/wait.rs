@@ -3,7 +3,7 @@
 //! 1. A [`Job`] is such a call under way: it goes on until it is over, or has asked for something and waits. Whenever it is
 //!    woken it looks again from scratch.
 //! 2. At most one waits at a time. An access may also just leave its request behind: then it is over, as far as the model
-//!    goes, and its request stays ([`Model::accesses_wait`]).
+//!    goes, and its request stays (`Model::accesses_wait`).
 
 use std::ops::Range;
 

@@ -8,7 +8,12 @@
 //! there. All of it is under the lock of the VMO's family.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
+#[cfg(not(loom))]
+use std::sync::{Condvar, Mutex};
+
+#[cfg(loom)]
+use loom::sync::{Condvar, Mutex};
 
 use zxvm_host::{VmoRange, Waiting};
 use zxvm_types::Status;
@@ -255,5 +260,7 @@ impl Waiter {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod orders;
+#[cfg(all(test, not(loom)))]
 mod tests;
