@@ -8,6 +8,7 @@ use zxvm_types::Status;
 
 use super::family::Locked;
 use super::{MAX_SIZE, Vmo};
+use crate::pager::PageState;
 use crate::store::Window;
 
 impl Vmo {
@@ -46,9 +47,14 @@ impl Vmo {
         let old = content.size;
         let mut gone = Vec::new();
         if rounded <= old {
-            // What is between the size and the page's end is zero. The rest cannot fail. (Where a pager has the page, it was
-            // asked before.)
-            if !content.is_in_pager_tree() {
+            // What is between the size and the page's end is zero. The rest cannot fail. (A pager was asked for the page before:
+            // what it refused stays as it is, and what was stored since is zeroed here.)
+            let number = content.number();
+            let own = match content.paged() {
+                Some(source) => source.states.at(addr::round_down(size)) == PageState::Dirty,
+                None => content.family().over(number).is_none() || content.extents.at(size).is_some(),
+            };
+            if own {
                 self.zero_edge(content, size, rounded)?;
             }
             gone = self.forget_from(content, rounded);
