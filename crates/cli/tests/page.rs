@@ -4,6 +4,7 @@
 //! Where Linux gives no say in page faults there are no pagers; then that is what is checked, and `zxvm doctor` must know it.
 
 mod common;
+mod faulting;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,6 +13,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use common::*;
+use faulting::{number, zxvm_with_faults};
 use serde_json::Value;
 
 const PAGE: usize = 4096;
@@ -32,23 +34,12 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at / PAGE * 31 + at / 5) as u8).collect()
 }
 
-fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
-}
-
 /// Runs the command on a file. Nothing where pagers are refused for a reason that the doctor knows.
 fn page(file: &Path, arguments: &[&str]) -> Option<Output> {
-    let output = zxvm(&[&["page", file.to_str().unwrap()], arguments].concat());
-    if complaint(&output).contains("a pager for the file cannot be had: NOT_SUPPORTED") {
-        let doctor = json(&zxvm(&["doctor", "--json"]));
-        let findings =
-            doctor["groups"].as_array().unwrap().iter().flat_map(|group| group["findings"].as_array().unwrap());
-        let finding = findings.into_iter().find(|finding| finding["subject"] == "snapshots of mapped VMOs").unwrap();
-        assert_eq!(finding["state"], "missing", "{finding:#}");
-        expect_code(&output, 1);
-        return None;
-    }
-    Some(output)
+    zxvm_with_faults(
+        &[&["page", file.to_str().unwrap()], arguments].concat(),
+        "a pager for the file cannot be had: NOT_SUPPORTED",
+    )
 }
 
 fn page_json(file: &Path, arguments: &[&str]) -> Option<Value> {

@@ -4,6 +4,7 @@
 //! `zxvm doctor` must know it.
 
 mod common;
+mod faulting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::process::Output;
 
 use common::*;
+use faulting::{number, zxvm_with_faults};
 use serde_json::Value;
 
 const PAGE: u64 = 4096;
@@ -21,27 +23,16 @@ fn file_of(bytes: &[u8]) -> tempfile::NamedTempFile {
     file
 }
 
-fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
-}
-
 fn rows(report: &Value) -> &Vec<Value> {
     report["snapshots"].as_array().unwrap()
 }
 
 /// Runs the command on a file. Nothing where snapshots are refused for a reason that the doctor knows.
 fn snapshot(file: &Path, arguments: &[&str]) -> Option<Output> {
-    let output = zxvm(&[&["snapshot", file.to_str().unwrap()], arguments].concat());
-    if complaint(&output).contains("a snapshot of a mapped VMO cannot be had: NOT_SUPPORTED") {
-        let doctor = json(&zxvm(&["doctor", "--json"]));
-        let findings =
-            doctor["groups"].as_array().unwrap().iter().flat_map(|group| group["findings"].as_array().unwrap());
-        let finding = findings.into_iter().find(|finding| finding["subject"] == "snapshots of mapped VMOs").unwrap();
-        assert_eq!(finding["state"], "missing", "{finding:#}");
-        expect_code(&output, 1);
-        return None;
-    }
-    Some(output)
+    zxvm_with_faults(
+        &[&["snapshot", file.to_str().unwrap()], arguments].concat(),
+        "a snapshot of a mapped VMO cannot be had: NOT_SUPPORTED",
+    )
 }
 
 /// Takes snapshots of these bytes and checks all that holds for any file.

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
+
 /// The command.
 pub const ZXVM: &str = env!("CARGO_BIN_EXE_zxvm");
 
@@ -33,7 +35,7 @@ pub fn complaint(output: &Output) -> String {
 }
 
 /// Standard output as JSON.
-pub fn json(output: &Output) -> serde_json::Value {
+pub fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(output)))
 }
 
