@@ -28,7 +28,7 @@ impl Bare {
     fn new(base: usize, pages: usize) -> Self {
         match in_thread() {
             true => Self::InThread { _filled: BareInThread::new(base, pages) },
-            false => Self::Thread { _filled: BareThread::new(base, pages) },
+            false => Self::Thread { _filled: BareThread::new(base, pages, false) },
         }
     }
 }
@@ -77,17 +77,32 @@ fn faults(run: &mut Run) {
         if !run.wants(&what) {
             continue;
         }
-        let ours: Side<'_> = Box::new(|timer| {
-            let paged = Paged::new(pages, 0, 1);
-            load_all(timer, paged.base, pages, threads)
-        });
+        let ours = || -> Side<'_> {
+            Box::new(move |timer: &mut Timer| {
+                let paged = Paged::new(pages, 0, 1);
+                load_all(timer, paged.base, pages, threads)
+            })
+        };
         let bare: Side<'_> = Box::new(|timer| {
             let raw = raw::Mapped::new(1, pages);
             let _filled = Bare::new(raw.base, pages);
             load_all(timer, raw.base, pages, threads)
         });
         let target = if threads == 1 { Target::Ratio(1.25) } else { Target::None };
-        run.case(format!("{what} (per fault; raw: bare fault)"), pages as u64, target, ours, Some(bare));
+        let per = pages as u64;
+        run.case(format!("{what} (per fault; raw: bare fault)"), per, target, ours(), Some(bare));
+        let relayed: Side<'_> = Box::new(|timer| {
+            let raw = raw::Mapped::new(1, pages);
+            let _filled = BareThread::new(raw.base, pages, true);
+            load_all(timer, raw.base, pages, threads)
+        });
+        run.case(
+            format!("{what} (per fault; raw: by way of a second thread)"),
+            per,
+            Target::None,
+            ours(),
+            Some(relayed),
+        );
     }
     run.samples(25);
 }

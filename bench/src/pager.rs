@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -161,36 +162,52 @@ fn open(features: u64, base: usize, pages: usize) -> OwnedFd {
 /// A shared mapping of the caller's whose absent pages a thread fills, one for each fault.
 pub struct BareThread {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl BareThread {
-    /// Takes it over.
-    pub fn new(base: usize, pages: usize) -> Self {
-        let uffd = open(0, base, pages);
+    /// Takes it over. `relayed`: the thread that hears of faults hands them to another one, which fills the pages.
+    pub fn new(base: usize, pages: usize, relayed: bool) -> Self {
+        let uffd = Arc::new(open(0, base, pages));
         let stop = Arc::new(AtomicBool::new(false));
-        let thread = std::thread::spawn({
+        let content = vec![1; P];
+        let mut threads = Vec::new();
+        let act: Box<dyn FnMut(u64) + Send> = if relayed {
+            let (send, faults) = channel();
+            let uffd = uffd.clone();
+            threads.push(std::thread::spawn(move || {
+                faults.into_iter().for_each(|page| fill(uffd.as_raw_fd(), page, &content));
+            }));
+            Box::new(move |page| send.send(page).expect("it ends later"))
+        } else {
+            let uffd = uffd.clone();
+            Box::new(move |page| fill(uffd.as_raw_fd(), page, &content))
+        };
+        threads.push(std::thread::spawn({
             let stop = stop.clone();
-            move || {
-                let (content, tick) = (vec![1; P], rustix::time::Timespec { tv_sec: 0, tv_nsec: 20_000_000 });
-                while !stop.load(Ordering::Relaxed) {
-                    let _ = poll(&mut [PollFd::new(&uffd, PollFlags::IN)], Some(&tick));
-                    let mut message = [0_u64; 4];
-                    // SAFETY: a message is 32 bytes.
-                    while unsafe { libc::read(uffd.as_raw_fd(), message.as_mut_ptr().cast(), 32) } == 32 {
-                        fill(uffd.as_raw_fd(), message[2], &content);
-                    }
-                }
-            }
-        });
-        Self { stop, thread: Some(thread) }
+            move || hear(&uffd, &stop, act)
+        }));
+        Self { stop, threads }
+    }
+}
+
+fn hear(uffd: &OwnedFd, stop: &AtomicBool, mut act: Box<dyn FnMut(u64) + Send>) {
+    let tick = rustix::time::Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+    while !stop.load(Ordering::Relaxed) {
+        let _ = poll(&mut [PollFd::new(uffd, PollFlags::IN)], Some(&tick));
+        let mut message = [0_u64; 4];
+        // SAFETY: a message is 32 bytes.
+        while unsafe { libc::read(uffd.as_raw_fd(), message.as_mut_ptr().cast(), 32) } == 32 {
+            act(message[2]);
+        }
     }
 }
 
 impl Drop for BareThread {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().expect("once").join().unwrap();
+        // The one that hears ends first, and with it what the other waits for.
+        self.threads.drain(..).rev().for_each(|thread| thread.join().unwrap());
     }
 }
 
