@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use zxvm_types::*;
 use zxvm_vm::lock::{Rank, Ranked, assert_none_held};
@@ -23,6 +24,12 @@ use crate::signals::{Deadline, ObserverId, Trigger, Watch};
 
 /// Packets of programs that may wait in one port. Those of the system are not limited.
 pub const MAX_USER_PACKETS: usize = 4096;
+
+/// A port that gave a packet to a waiting thread so shortly ago is about to do so again.
+const BUSY: Duration = Duration::from_micros(500);
+
+/// How long a thread looks for a packet from such a port before it sleeps.
+const LINGER: Duration = Duration::from_micros(40);
 
 /// A queue of packets.
 #[derive(Debug)]
@@ -56,6 +63,8 @@ pub(crate) struct State {
     /// Who has waited longest comes first.
     threads: VecDeque<Arc<Thread>>,
     pub(crate) slots: BTreeMap<u64, Slot>,
+    /// When a thread that waited was given a packet last.
+    given: Option<Instant>,
 }
 
 /// A place in the queue.
@@ -99,6 +108,7 @@ impl Port {
             waits: BTreeMap::new(),
             threads: VecDeque::new(),
             slots: BTreeMap::new(),
+            given: None,
         };
         Self { base: Base::new(koid, 0), state: Ranked::new(Rank::Ports, state) }
     }
@@ -134,6 +144,10 @@ impl Port {
             }
             let thread = Arc::new(Thread::default());
             state.threads.push_back(thread.clone());
+            if state.given.is_some_and(|given| given.elapsed() < BUSY) {
+                drop(state);
+                thread.linger();
+            }
             thread
         };
         let packet = deadline.sleep(&thread.given, thread.lock(), Option::is_some).take();
@@ -295,6 +309,7 @@ impl State {
         {
             *thread.lock() = self.take();
             thread.given.notify_one();
+            self.given = Some(Instant::now());
         }
     }
 
@@ -392,6 +407,14 @@ impl Watch for Wait {
 }
 
 impl Thread {
+    /// Looks for its packet for a while before it sleeps: to be woken takes longer.
+    fn linger(&self) {
+        let since = Instant::now();
+        while self.lock().is_none() && since.elapsed() < LINGER {
+            std::thread::yield_now();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<zx_port_packet_t>> {
         self.packet.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -128,6 +128,9 @@ struct Refusal {
 /// A thread that is woken is back long before this, if it comes back at all.
 const REFUSAL_LASTS: Duration = Duration::from_millis(500);
 
+/// How long the thread looks for more before it sleeps.
+const LINGER: Duration = Duration::from_micros(40);
+
 /// How long a page is poisoned for a system call: one that misses it is back.
 const POISON_LASTS: Duration = Duration::from_micros(200);
 
@@ -305,12 +308,23 @@ impl Inner {
             if !fds[1].revents().is_empty() {
                 return;
             }
-            self.answer_all(sink);
+            // Faults come in flocks, and to be woken takes longer than to answer one.
+            let mut since = Instant::now();
+            while since.elapsed() < LINGER {
+                if self.answer_all(sink) {
+                    since = Instant::now();
+                } else {
+                    std::thread::yield_now();
+                }
+            }
         }
     }
 
-    fn answer_all(&self, sink: &Weak<dyn FaultSink>) {
+    /// Answers what there is. Whether there was anything.
+    fn answer_all(&self, sink: &Weak<dyn FaultSink>) -> bool {
+        let mut any = false;
         while let Some(message) = self.next_message() {
+            any = true;
             if message.event != EVENT_PAGEFAULT {
                 continue;
             }
@@ -332,6 +346,7 @@ impl Inner {
                 Answer::Fail(error) => self.refuse(thread, message.address, error),
             }
         }
+        any
     }
 
     fn next_message(&self) -> Option<Message> {
