@@ -317,7 +317,11 @@ impl AddressSpace {
                 match source.states.at(page.start()) {
                     // It may come as a zero page, and then nothing is to be stored.
                     PageState::Absent => Want::Present,
-                    _ => Want::Stored,
+                    PageState::CleanZero
+                    | PageState::Clean
+                    | PageState::AwaitingClean
+                    | PageState::Dirty
+                    | PageState::DirtyZero => Want::Stored,
                 }
             };
             self.fetch(vmo, page, want)?;
