@@ -23,7 +23,7 @@
 //! 4. All of it is thread-safe: methods take `&self`.
 //! 5. `unsafe` marks what can pull memory away from under a reference: it stands in signatures. The few blocks are in
 //!    `raw.rs`.
-//! 6. What is not in Fuchsia's binding says so with its first words. It is in the files `*_ext.rs`.
+//! 6. What is not in Fuchsia's binding says so with its first words. It is in the files `*_ext.rs`, and what is unsafe in `raw.rs`.
 //!
 //! Two generations of the binding are served: methods are inherent, and also come from the traits of [`prelude`] under
 //! the names that older code uses. After `fork` every call of the child fails with `BAD_STATE`.
@@ -36,7 +36,6 @@ mod flags;
 #[macro_use]
 mod object_type;
 
-mod access_ext;
 mod bti;
 mod cache_policy;
 mod event;
@@ -97,7 +96,6 @@ pub mod prelude {
     pub use crate::traits::{AsHandleRef, HandleBased, Peered};
 }
 
-pub use access_ext::{try_read, try_write};
 pub use bti::Bti;
 pub use cache_policy::CachePolicy;
 pub use event::Event;
@@ -116,6 +114,7 @@ pub use pager_ext::{PagerVmoStats, PagerVmoStatsOptions, VmoDirtyRange};
 pub use port::{Port, PortOptions, WaitAsyncOpts};
 pub use process::Process;
 pub use property::Property;
+pub use raw::{try_read, try_write};
 pub use resource::Resource;
 pub use rights::Rights;
 pub use runtime_ext::{FaultDelivery, set_fault_delivery};
