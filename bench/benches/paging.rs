@@ -162,7 +162,7 @@ fn first_write(run: &mut Run) {
             continue;
         }
         // Not neighbours: those are let go together.
-        let step = 64;
+        let step = pages.min(64);
         let store =
             |base: usize| (0..pages).for_each(|n| raw::touch(base + n * step % pages * P + n * step / pages * P, 1));
         let ours: Side<'_> = Box::new(|timer| {
