@@ -125,8 +125,8 @@ struct Refusal {
     since: Instant,
 }
 
-/// A thread that is woken is back long before this, if it comes back at all.
-const REFUSAL_LASTS: Duration = Duration::from_millis(500);
+/// A thread that is woken is back before this, or it asks again.
+const REFUSAL_LASTS: Duration = Duration::from_millis(50);
 
 /// How long the thread looks for more before it sleeps.
 const LINGER: Duration = Duration::from_micros(40);
@@ -199,6 +199,7 @@ impl Faults {
     }
 
     pub fn wake(&self, range: AddrRange) {
+        self.inner.forget_refusals(range);
         self.inner.wake(range);
     }
 
@@ -265,6 +266,13 @@ impl Inner {
             }
             Way::Signal => inline::fail(thread, page, error),
         }
+    }
+
+    /// Something has changed in `range`: who was refused an access there asks again.
+    fn forget_refusals(&self, range: AddrRange) {
+        let Way::Messages { refused, .. } = &self.way else { return };
+        let is_there = |refusal: &Refusal| range.start() <= refusal.page && refusal.page < range.end();
+        refused.lock().unwrap_or_else(PoisonError::into_inner).retain(|refusal| !is_there(refusal));
     }
 
     /// With what the thread is refused its access to the page, if it is.
