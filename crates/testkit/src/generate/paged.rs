@@ -3,11 +3,11 @@
 use zxvm_types::*;
 
 use super::{Generator, Want, mappings, vmo_behind};
-use crate::PAGE;
 use crate::model::source::{Kind as Asked, Request, Source, Who};
 use crate::model::wait::Job;
 use crate::model::{Kind, Model, ObjectId, Shape, VMO_SIZE_MAX};
-use crate::op::{Buffer, CreatePagerVmo, Map, Op, OpRange, PagerRange, QueryDirty, Supply};
+use crate::op::{Buffer, CreateChild, CreatePagerVmo, Map, Op, OpRange, PagerRange, QueryDirty, Supply, Transfer};
+use crate::{PAGE, pages_up};
 
 /// Pages in a pager VMO: few enough to look at each.
 const PAGES_MAX: u64 = 40;
@@ -30,7 +30,8 @@ impl Generator {
         let count = |suits: fn(&Kind) -> bool| model.objects().filter(|(_, object)| suits(&object.kind)).count();
         let pagers = count(|kind| matches!(kind, Kind::Pager));
         let ports = count(|kind| matches!(kind, Kind::Port(_)));
-        let vmos = model.vmos().filter(|&(id, _)| model.is_paged(id)).count();
+        let clones = model.vmos().filter(|&(id, _)| model.is_over(id)).count();
+        let vmos = model.vmos().filter(|&(id, _)| model.is_paged(id)).count() - clones;
         match self.rng.u32(0..106) {
             0..3 if pagers < MANY => Op::PagerCreate { options: u32::from(self.one_in(8)), lost: self.lost() },
             0..4 if pagers == 0 => Op::PagerCreate { options: 0, lost: self.lost() },
@@ -39,6 +40,7 @@ impl Generator {
                 Op::PortCreate { options, lost: self.lost() }
             }
             7..15 if vmos < 3 * MANY => self.pager_create_vmo(model),
+            15..21 if clones < 3 * MANY => self.clone_paged(model),
             0..24 => self.port_wait(model),
             24..26 => {
                 let port = self.handle(model, Want::Port);
@@ -125,6 +127,35 @@ impl Generator {
         Op::PagerCreateVmo(CreatePagerVmo { pager, options, port, key: self.rng.u64(0..6), size, lost: self.lost() })
     }
 
+    /// A clone of what a pager provides, or of such a clone.
+    fn clone_paged(&mut self, model: &Model) -> Op {
+        let rights = ZX_RIGHT_DUPLICATE | ZX_RIGHT_READ;
+        // Those that are clones already, more often than their share.
+        let over = self.one_in(3);
+        let suits = |id| super::is_vmo(model, id) && model.is_paged(id) && (!over || model.is_over(id));
+        let all = model.handles().filter(|(_, h)| h.rights & rights == rights && suits(h.object));
+        let vmo = self.any(all).map_or_else(|| self.paged(model), |(value, _)| value);
+        let Some(id) = vmo_behind(model, vmo) else { return self.pager_create_vmo(model) };
+        let mut options = match self.rng.u32(0..6) {
+            0 => ZX_VMO_CHILD_SNAPSHOT_MODIFIED,
+            1 if self.one_in(4) => ZX_VMO_CHILD_SNAPSHOT,
+            _ => ZX_VMO_CHILD_SNAPSHOT_AT_LEAST_ON_WRITE,
+        };
+        if self.rng.bool() {
+            options |= ZX_VMO_CHILD_RESIZABLE;
+        }
+        let pages = model.size(id) / PAGE;
+        let first = if self.rng.bool() { 0 } else { self.rng.u64(0..=pages) };
+        let left = pages - first;
+        let count = match self.rng.u32(0..4) {
+            0 => left,
+            1 => self.rng.u64(0..=left),
+            2 if model.is_slice(id) => left,
+            _ => left + self.rng.u64(0..4),
+        };
+        Op::VmoCreateChild(CreateChild { vmo, options, offset: first * PAGE, size: count * PAGE, lost: self.lost() })
+    }
+
     fn port_wait(&mut self, model: &Model) -> Op {
         // One with packets, if there is one.
         let full = model.handles().filter(|(_, handle)| match &model.object(handle.object).kind {
@@ -191,8 +222,15 @@ impl Generator {
             }
             4..9 => Op::VmoWrite { vmo, buffer: Buffer::Own, fill: self.rng.u8(..), offset, len },
             9..15 => {
-                let ops = [ZX_VMO_OP_COMMIT, ZX_VMO_OP_ZERO, ZX_VMO_OP_ZERO, ZX_VMO_OP_ALWAYS_NEED, ZX_VMO_OP_PREFETCH];
-                let op = *self.rng.choice(&ops).expect("five");
+                let ops = [
+                    ZX_VMO_OP_COMMIT,
+                    ZX_VMO_OP_COMMIT,
+                    ZX_VMO_OP_ZERO,
+                    ZX_VMO_OP_ZERO,
+                    ZX_VMO_OP_ALWAYS_NEED,
+                    ZX_VMO_OP_PREFETCH,
+                ];
+                let op = *self.rng.choice(&ops).expect("six");
                 let whole = self.rng.bool();
                 let (offset, len) = (offset, len as u64);
                 let (offset, len) = if whole { (offset / PAGE * PAGE, len / PAGE * PAGE) } else { (offset, len) };
@@ -361,7 +399,7 @@ impl Generator {
                 let vmo = self.paged(model);
                 let fixed = matches!(model.waiting(), Some(Job::SetStreamSize { .. }));
                 match vmo_behind(model, vmo) {
-                    Some(id) if !fixed => {
+                    Some(id) if !fixed && !self.shows_a_waiting_one(model, id) => {
                         let size = self.rng.u64(0..=model.size(id) / PAGE + 1) * PAGE;
                         Op::VmoSetSize { vmo, size }
                     }
@@ -370,7 +408,9 @@ impl Generator {
             }
             20 => {
                 let vmo = self.paged(model);
-                let Some(id) = vmo_behind(model, vmo) else { return self.port_wait(model) };
+                let Some(id) = vmo_behind(model, vmo).filter(|&id| !self.shows_a_waiting_one(model, id)) else {
+                    return self.port_wait(model);
+                };
                 let (offset, size) = self.pages_of(model, id);
                 Op::VmoOpRange { vmo, op: ZX_VMO_OP_ZERO, offset, size, buffer_size: 0 }
             }
@@ -378,6 +418,11 @@ impl Generator {
             _ if !self.real_buffers => self.touch_paged_only(model),
             _ => self.port_wait(model),
         }
+    }
+
+    /// Whether an access may wait by way of this VMO, which goes on before its time where the engine shows it something else.
+    fn shows_a_waiting_one(&self, model: &Model, id: ObjectId) -> bool {
+        model.is_over(id) && matches!(model.waiting(), Some(Job::Access { .. }))
     }
 
     fn touch_paged_only(&mut self, model: &Model) -> Op {
@@ -445,18 +490,54 @@ impl Generator {
                 Op::VmoWrite { vmo, buffer, fill, offset, len }
             }
             Op::VmoCreateChild(mut args) if paged(args.vmo) => {
-                let clones = ZX_VMO_CHILD_SNAPSHOT_AT_LEAST_ON_WRITE | ZX_VMO_CHILD_SNAPSHOT_MODIFIED;
-                if args.options & clones != 0 {
-                    args.options = args.options & !clones & !ZX_VMO_CHILD_RESIZABLE | ZX_VMO_CHILD_SLICE;
-                }
+                self.tame_clone(model, &mut args);
                 Op::VmoCreateChild(args)
             }
+            // It might wait, with no end to it.
+            Op::VmoTransferData(args) if self.takes_absent(model, args) => self.port_wait(model),
             // Whether an access waits must be seen in the port, so it must be the only one that asks.
             Op::Load { addr } | Op::Store { addr, .. } if self.real_buffers && model.is_paged_at(addr) => {
                 if self.is_seen(model, addr) { op } else { self.port_wait(model) }
             }
             op => op,
         }
+    }
+
+    /// Makes a child of what a pager is behind one that the model knows.
+    fn tame_clone(&self, model: &Model, args: &mut CreateChild) {
+        let Some(id) = vmo_behind(model, args.vmo) else { return };
+        let least = ZX_VMO_CHILD_SNAPSHOT_AT_LEAST_ON_WRITE;
+        if args.options & (least | ZX_VMO_CHILD_SNAPSHOT_MODIFIED) != 0 {
+            if args.size > PAGES_MAX * PAGE && args.size <= VMO_SIZE_MAX {
+                args.size %= PAGES_MAX * PAGE;
+            }
+            // Of one that starts behind its parent's end the engine's audit says that it reaches too far, though it shows zeros.
+            let end = pages_up(args.size).and_then(|size| args.offset.checked_add(size));
+            let end = end.and_then(|end| model.content(id).root_offset.checked_add(end));
+            if end.is_some() && args.offset.is_multiple_of(PAGE) {
+                args.offset = args.offset.min(model.size(id));
+            }
+            // What was modified in a clone is not shared in the model.
+            if model.is_over(id) && !model.is_slice(id) && model.can_be_paired(id) {
+                args.options = args.options & !ZX_VMO_CHILD_SNAPSHOT_MODIFIED | least;
+            }
+            // Who is to be given zeros first when something below both shrinks, the engine decides by numbers that it may give
+            // again.
+            if model.is_over(id) && model.has_lost_one(id) {
+                args.options = ZX_VMO_CHILD_SLICE;
+            }
+        } else if args.options & ZX_VMO_CHILD_SNAPSHOT != 0 {
+            // Here two checks would fail at once.
+            args.offset = args.offset.min(VMO_SIZE_MAX / 4);
+            args.size = args.size.min(VMO_SIZE_MAX / 4);
+        }
+    }
+
+    /// Whether what is to be moved has to be asked for.
+    fn takes_absent(&self, model: &Model, args: Transfer) -> bool {
+        let Some(id) = vmo_behind(model, args.src).filter(|&id| model.is_over(id)) else { return false };
+        let end = args.src_offset.saturating_add(args.len).min(model.size(id));
+        (args.src_offset..end).step_by(PAGE as usize).any(|offset| model.is_absent(id, offset))
     }
 
     /// Whether an access that waits can be seen to: its packet can be taken out of the port.

@@ -2,7 +2,7 @@
 
 use zxvm_types::*;
 
-use super::{Content, Kind, Model, ObjectId, Shape, VMO_SIZE_MAX, Vmo};
+use super::{Content, Kind, Model, ObjectId, Pages, Shape, VMO_SIZE_MAX, Vmo};
 use crate::op::{CreateChild, Outcome};
 use crate::{PAGE, pages_up};
 
@@ -36,7 +36,13 @@ impl Model {
             (self.vmo_of(parent).content, Shape::Reference)
         } else {
             self.check_snapshot(parent, options, offset, size)?;
+            let over = self.is_paged(parent).then(|| self.over_of(parent, offset, size));
             let from = self.content(parent);
+            let pages = match over {
+                // Past the parent's end there is nothing to copy, and what comes there later is the parent's alone.
+                None => from.pages.snapshot(offset, (offset + size).min(from.size)),
+                Some(_) => Pages::default(),
+            };
             let copy = Content {
                 size,
                 stream_size,
@@ -48,10 +54,11 @@ impl Model {
                 discarded: false,
                 losses: 0,
                 family: from.family,
-                root_offset: from.root_offset + offset,
-                // Past the parent's end there is nothing to copy, and what comes there later is the parent's alone.
-                pages: from.pages.snapshot(offset, (offset + size).min(from.size)),
+                root_offset: from.root_offset + self.start(parent) + offset,
+                pages,
                 source: None,
+                over,
+                lost_one: false,
             };
             (self.add_content(copy), Shape::Snapshot)
         };
@@ -146,13 +153,25 @@ impl Model {
         if self.content(parent).root_offset.checked_add(end).is_none() {
             return Err(Status::INVALID_ARGS);
         }
-        if self.is_slice(parent) {
-            return Err(Status::NOT_SUPPORTED);
+        if !self.is_paged(parent) {
+            return if self.is_slice(parent) { Err(Status::NOT_SUPPORTED) } else { Ok(()) };
         }
-        Ok(())
+        if options & ZX_VMO_CHILD_SNAPSHOT_MODIFIED == 0 {
+            return Ok(());
+        }
+        if !self.is_over(parent) {
+            // Of the root as of a slice of it, but not of a slice of what is a child itself.
+            let above = self.vmo_of(parent).parent.and_then(|above| self.vmo_of(above).parent);
+            return if self.is_slice(parent) && above.is_some() { Err(Status::NOT_SUPPORTED) } else { Ok(()) };
+        }
+        if !self.is_slice(parent) && self.can_be_paired(parent) {
+            todo!("snapshots of what was modified in a clone");
+        }
+        Err(Status::NOT_SUPPORTED)
     }
 
-    fn is_slice(&self, vmo: ObjectId) -> bool {
+    /// Whether it was made as a slice.
+    pub fn is_slice(&self, vmo: ObjectId) -> bool {
         match self.vmo_of(vmo).shape {
             Shape::Slice { .. } => true,
             Shape::Created | Shape::Snapshot | Shape::Reference => false,

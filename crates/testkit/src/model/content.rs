@@ -4,9 +4,11 @@
 //! 2. A snapshot makes a new content that holds the same frames. Everything that a clone sees is copied at the call, so
 //!    limits, projections of offsets and hidden nodes (vmo.md §3.5, §3.6) need no rule here.
 //! 3. A discarded content has no pages.
+//! 4. What a pager provides is not copied: clones of it lie over it (see `over`).
 
 use zxvm_types::*;
 
+use super::over::Over;
 use super::source::Source;
 use super::{MORE_THAN_MEMORY, Model, ObjectId, Pages, Shape, Vmo};
 use crate::PAGE;
@@ -44,6 +46,10 @@ pub struct Content {
     pub pages: Pages,
     /// Who provides its pages, if it is not nobody.
     pub source: Option<Source>,
+    /// What it lies over, if it does.
+    pub over: Option<Over>,
+    /// Whether one that lay over it has gone.
+    pub lost_one: bool,
 }
 
 impl Content {
@@ -71,9 +77,9 @@ impl Model {
         &mut self.content_mut(vmo).pages
     }
 
-    /// Whether a pager provides what the VMO shows.
+    /// Whether a pager provides what the VMO shows, or what that lies over.
     pub fn is_paged(&self, vmo: ObjectId) -> bool {
-        self.content(vmo).source.is_some()
+        self.source_under(vmo).is_some()
     }
 
     /// Bytes in the VMO, whole pages.
@@ -107,11 +113,14 @@ impl Model {
         }
     }
 
-    /// The bytes of the page at `offset` in the VMO, if it is committed.
+    /// The bytes of the page at `offset` in the VMO, if it is committed, there or in what that lies over.
     pub fn page(&self, vmo: ObjectId, offset: u64) -> Option<&[u8; PAGE as usize]> {
         // A mapping may show more than there is.
-        let inside = offset < self.size(vmo);
-        inside.then(|| self.content(vmo).pages.get(self.start(vmo) + offset)).flatten()
+        if offset >= self.size(vmo) {
+            return None;
+        }
+        let (of, page) = self.seat(self.vmo_of(vmo).content, (self.start(vmo) + offset) / PAGE)?;
+        self.contents[&of].pages.get(page * PAGE)
     }
 
     /// Offsets in the VMO of the committed pages it shows.

@@ -166,7 +166,7 @@ impl Model {
                         | ZX_INFO_VMO_VIA_HANDLE
                         | flag(content.resizable, ZX_INFO_VMO_RESIZABLE)
                         | flag(vmo.shape == Shape::Snapshot && vmo.parent.is_some(), ZX_INFO_VMO_IS_COW_CLONE)
-                        | flag(content.source.is_some(), ZX_INFO_VMO_PAGER_BACKED)
+                        | flag(self.is_paged(found.object), ZX_INFO_VMO_PAGER_BACKED)
                         | flag(content.discardable, ZX_INFO_VMO_DISCARDABLE)
                         | flag(vmo.immutable, ZX_INFO_VMO_IMMUTABLE),
                     committed_bytes: figures.committed,

@@ -16,6 +16,7 @@ mod handle;
 mod info;
 mod object;
 mod op_range;
+mod over;
 mod pager;
 mod pages;
 mod place;
@@ -437,10 +438,15 @@ impl Model {
                 Kind::Process(..) | Kind::Vmar(_) | Kind::Event | Kind::Port(_) => {}
             }
         }
+        self.keep_mapped();
         let shown: BTreeSet<_> = self.vmos().map(|(_, vmo)| vmo.content).collect();
         self.deliver();
-        let unseen: Vec<_> = self.contents.keys().copied().filter(|id| !shown.contains(id)).collect();
-        for id in unseen {
+        let unseen =
+            |model: &Self| model.contents.keys().copied().find(|&id| !shown.contains(&id) && !model.is_below(id));
+        while let Some(id) = unseen(self) {
+            if let Some(root) = self.root_under(id) {
+                self.contents.get_mut(&root).expect("just found").lost_one = true;
+            }
             match self.contents.remove(&id).expect("it was just found").source {
                 Some(source) if source.provider == Provider::There => self.complete(source.slot),
                 Some(_) | None => {}

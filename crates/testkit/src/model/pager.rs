@@ -78,6 +78,8 @@ impl Model {
             root_offset: 0,
             pages: Pages::default(),
             source: None,
+            over: None,
+            lost_one: false,
         });
         let name = [0; ZX_MAX_NAME_LEN];
         let vmo = Vmo { content, shape: Shape::Created, parent: None, immutable: false, name };
@@ -147,7 +149,7 @@ impl Model {
         let vmo = self.managed(pager, ZX_RIGHT_MANAGE_VMO, vmo, ZX_RIGHT_WRITE)?;
         let (aux, _) = self.vmo(aux, ZX_RIGHT_READ | ZX_RIGHT_WRITE)?;
         self.in_range(aux, aux_offset, len)?;
-        if self.content(aux).source.is_some() {
+        if self.is_paged(aux) {
             return Err(Status::NOT_SUPPORTED);
         }
         let family = |id| self.content(id).family;

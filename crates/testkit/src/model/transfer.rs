@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use zxvm_types::*;
 
-use super::Model;
+use super::{ContentId, Model};
 use crate::PAGE;
 use crate::op::Transfer;
 
@@ -24,7 +24,7 @@ impl Model {
         }
         for (vmo, offset) in [(src, src_offset), (dst, offset)] {
             self.in_range(vmo, offset, len)?;
-            if self.is_paged(vmo) {
+            if self.content(vmo).source.is_some() {
                 return Err(Status::NOT_SUPPORTED);
             }
             // As for read and write.
@@ -35,9 +35,19 @@ impl Model {
         if self.vmo_of(src).content == self.vmo_of(dst).content && from == to {
             return Ok(());
         }
+        let (source, target) = (self.vmo_of(src).content, self.vmo_of(dst).content);
+        for page in self.shown_of_others(source, from, len) {
+            self.fork(source, page);
+        }
         let taken = self.pages_mut(src).take(from, from + len);
+        // What it shows of others is not to be seen there any more.
+        for page in self.shown_of_others(target, to, len) {
+            self.zero_own(target, page..page + 1);
+        }
         self.pages_mut(dst).free(to, to + len);
         for (at, frame) in taken {
+            let page = (to + (at - from)) / PAGE;
+            self.zero_own(target, page..page + 1);
             // What others hold too stays theirs.
             let own = Rc::try_unwrap(frame).map_or_else(|shared| Rc::new(*shared), Rc::new);
             self.pages_mut(dst).put(to + (at - from), own);
@@ -45,11 +55,20 @@ impl Model {
         Ok(())
     }
 
+    /// The pages in a range of bytes of a content that are those of one that it lies over.
+    fn shown_of_others(&self, id: ContentId, start: u64, len: u64) -> Vec<u64> {
+        if self.contents[&id].over.is_none() {
+            return Vec::new();
+        }
+        let others = |&page: &u64| self.seat(id, page).is_some_and(|(of, _)| of != id);
+        (start / PAGE..(start + len) / PAGE).filter(others).collect()
+    }
+
     /// Bytes that the VMO has less.
     pub(super) fn vmo_free_zero_pages(&mut self, handle: zx_handle_t) -> Result<u64, Status> {
         let (vmo, _) = self.vmo(handle, ZX_RIGHT_WRITE)?;
         self.content(vmo).cached()?;
-        if self.is_paged(vmo) {
+        if self.content(vmo).source.is_some() {
             return Ok(0);
         }
         let zeros: Vec<_> = self

@@ -274,6 +274,7 @@ impl Model {
         if let Some(source) = &mut self.content_mut(vmo).source {
             source.mapped();
         }
+        self.keep_shown(vmo, vmo_offset, len, mapping.ends_with_stream);
         let region = self.vmar_mut(vmar);
         region.cut(&range);
         let index = region.insert(Child { base: range.start, len, what: What::Mapping(mapping) });

@@ -85,6 +85,8 @@ impl Model {
             root_offset: 0,
             pages: Pages::default(),
             source: None,
+            over: None,
+            lost_one: false,
         });
         let rights = ZX_DEFAULT_VMO_RIGHTS | if has(ZX_VMO_RESIZABLE) { ZX_RIGHT_RESIZE } else { 0 };
         let name = [0; ZX_MAX_NAME_LEN];
@@ -193,13 +195,14 @@ impl Model {
         if content.root_offset.checked_add(rounded).is_none() {
             return Err(Status::INVALID_ARGS);
         }
-        if content.source.is_some() {
+        let old = content.size;
+        if self.is_paged(id) {
             // Of new pages all is zero.
-            let old = content.size;
             let zero = if rounded <= old { self.zeroing(id, size, rounded) } else { self.zeroing(id, 0, 0) };
             return Ok(Some(Job::SetSize { vmo: id, size, zero }));
         }
-        content.pages.free(rounded.min(content.size), content.size);
+        let content = self.content_mut(id);
+        content.pages.free(rounded.min(old), old);
         content.pages.zero(size, rounded);
         content.size = rounded;
         content.stream_size = size;
@@ -326,8 +329,9 @@ impl Model {
         if self.children_of(id) > 0 || self.is_child(id) {
             return Err(Status::BAD_STATE);
         }
+        let paged = self.is_paged(id);
         let content = self.content_mut(id);
-        if (content.discardable || content.source.is_some()) && policy != ZX_CACHE_POLICY_CACHED {
+        if (content.discardable || paged) && policy != ZX_CACHE_POLICY_CACHED {
             return Err(Status::BAD_STATE);
         }
         content.cache_policy = policy;

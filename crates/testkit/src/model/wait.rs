@@ -10,7 +10,7 @@ use std::ops::Range;
 use zxvm_types::*;
 
 use super::source::{Kind as Asked, Message, Source, State, Who};
-use super::{Model, ObjectId};
+use super::{ContentId, Model, ObjectId};
 use crate::op::{Buffer, FILLER, OpRange, Outcome};
 use crate::{PAGE, pages_up};
 
@@ -225,7 +225,7 @@ impl Model {
     /// Whether the page at `offset` of the VMO would have to be asked for.
     pub fn is_absent(&self, vmo: ObjectId, offset: u64) -> bool {
         let page = (self.start(vmo) + offset) / PAGE;
-        self.content(vmo).source.as_ref().is_some_and(|source| source.at(page) == State::Absent)
+        self.state_of(self.vmo_of(vmo).content, page) == Some(State::Absent)
     }
 
     /// Whether a pager provides what is mapped at the address.
@@ -238,7 +238,7 @@ impl Model {
     pub fn slot_port_at(&self, addr: u64) -> Option<Option<zx_handle_t>> {
         let page = addr / PAGE * PAGE;
         let pieces = self.pieces(self.root, &(page..page.saturating_add(PAGE)));
-        let source = self.content(pieces.first()?.vmo).source.as_ref()?;
+        let source = self.source_under(pieces.first()?.vmo)?;
         Some(self.port_handle(self.slots[&source.slot].port))
     }
 
@@ -271,7 +271,11 @@ impl Model {
             Job::SetSize { vmo, size, zero } => {
                 // What the pager refuses stays as it is.
                 let _ = self.go_zero(zero, news)?;
-                self.resize_paged(*vmo, *size);
+                if self.is_over(*vmo) {
+                    self.resize_over(*vmo, *size)
+                } else {
+                    self.resize_paged(*vmo, *size)
+                }
                 Some(Outcome::default())
             }
             Job::SetStreamSize { vmo, size, zero } => {
@@ -305,15 +309,13 @@ impl Model {
             if offset + len as u64 > self.size(vmo) {
                 return Some(Err(Status::OUT_OF_RANGE));
             }
-            let (start, content) = (self.start(vmo), self.content_mut(vmo));
-            let source = content.source.as_mut().expect("a pager VMO");
+            let (start, id) = (self.start(vmo), self.vmo_of(vmo).content);
             let at = start + offset + bytes.len() as u64;
             let (page, end) = (at / PAGE, (start + offset + len as u64).div_ceil(PAGE));
-            if source.at(page) == State::Absent {
-                let run = source.run(page, end, |state| state == State::Absent);
-                match source.ask(Asked::Read, page..run, Who::Stream) {
+            if self.state_of(id, page) == Some(State::Absent) {
+                match self.ask_below(id, page, end, Who::Stream) {
                     Ok(()) => return None,
-                    Err(status) => return Some(Err(status)),
+                    Err((status, _)) => return Some(Err(status)),
                 }
             }
             match buffer {
@@ -324,7 +326,9 @@ impl Model {
             let some = (len - bytes.len()).min((PAGE - at % PAGE) as usize);
             let from = bytes.len();
             bytes.resize(from + some, 0);
-            content.pages.read(at, &mut bytes[from..]);
+            if let Some((of, below)) = self.seat(id, page) {
+                self.contents[&of].pages.read(below * PAGE + at % PAGE, &mut bytes[from..]);
+            }
         }
         Some(Ok(()))
     }
@@ -342,20 +346,36 @@ impl Model {
         }
         while *done < bytes.len() {
             let (start, size) = (self.start(vmo), self.size(vmo));
-            let content = self.content_mut(vmo);
-            let source = content.source.as_mut().expect("a pager VMO");
+            let id = self.vmo_of(vmo).content;
             let at = start + offset + *done as u64;
             let page = at / PAGE;
             // Who waits for a page that is still inside goes on waiting when the VMO shrinks.
             let end =
                 (start + offset + bytes.len() as u64).div_ceil(PAGE).min(page + WRITE_MAX).min((start + size) / PAGE);
             if page < end {
-                match source.ask_to_store(page, end, Who::Call) {
+                match self.ask_to_store(id, page, end, Who::Call) {
                     Ok(true) => {}
                     Ok(false) => return None,
                     Err(status) => return Some(Err(status)),
                 }
             }
+            let some = (bytes.len() - *done).min((PAGE - at % PAGE) as usize);
+            if self.is_over(vmo) {
+                if offset + bytes.len() as u64 > size {
+                    // As below: it is its own therefore.
+                    let state = self.state_of(id, page);
+                    let run = self.run_of(id, page, end.max(page), |other| Some(other) == state);
+                    let run = run.max(u64::from(page < end));
+                    (page..page + run).for_each(|page| self.fork(id, page));
+                    return Some(Err(Status::OUT_OF_RANGE));
+                }
+                self.fork(id, page);
+                self.pages_mut(vmo).write(at, &bytes[*done..*done + some]);
+                *done += some;
+                continue;
+            }
+            let content = self.content_mut(vmo);
+            let source = content.source.as_mut().expect("a pager VMO");
             if offset + bytes.len() as u64 > size {
                 // What it had waited for has been looked up, and is dirty therefore, though nothing is copied.
                 let state = source.at(page);
@@ -367,7 +387,6 @@ impl Model {
             }
             source.set(page, State::Dirty);
             source.modified = super::source::Modified::Yes;
-            let some = (bytes.len() - *done).min((PAGE - at % PAGE) as usize);
             content.pages.write(at, &bytes[*done..*done + some]);
             *done += some;
         }
@@ -382,11 +401,28 @@ impl Model {
             Some(Ok(())) | None => {}
         }
         loop {
-            let content = self.content_mut(fetch.vmo);
-            let end = fetch.end.min(content.size / PAGE);
+            let id = self.vmo_of(fetch.vmo).content;
+            let end = fetch.end.min(self.content(fetch.vmo).size / PAGE);
             if fetch.at >= end {
                 return Some(Ok(()));
             }
+            if self.is_over(fetch.vmo) {
+                if self.state_of(id, fetch.at) != Some(State::Absent) {
+                    if fetch.want == Want::Committed {
+                        self.fork(id, fetch.at);
+                        self.pages_mut(fetch.vmo).touch(fetch.at * PAGE);
+                    }
+                    fetch.at += 1;
+                    continue;
+                }
+                match self.ask_below(id, fetch.at, end, Who::Call) {
+                    Ok(()) => return None,
+                    Err((_, run)) if fetch.want == Want::PresentIfCan => fetch.at += run,
+                    Err((status, _)) => return Some(Err(status)),
+                }
+                continue;
+            }
+            let content = self.content_mut(fetch.vmo);
             let source = content.source.as_mut().expect("a pager VMO");
             let state = source.at(fetch.at);
             let run = fetch.at..source.run(fetch.at, end, |other| other == state);
@@ -415,6 +451,9 @@ impl Model {
     fn go_zero(&mut self, zero: &mut Zero, news: Option<Result<(), Status>>) -> Done {
         if let Some(Err(status)) = news {
             return Some(Err(status));
+        }
+        if self.is_over(zero.vmo) {
+            return self.go_zero_over(*zero);
         }
         while zero.at < zero.end {
             let content = self.content_mut(zero.vmo);
@@ -450,6 +489,38 @@ impl Model {
         Some(Ok(()))
     }
 
+    /// [`Model::go_zero`] for what lies over others: first the pages of which a part becomes zero are to be its own.
+    fn go_zero_over(&mut self, zero: Zero) -> Done {
+        let Zero { vmo, at: start, end } = zero;
+        if start >= end {
+            return Some(Ok(()));
+        }
+        let id = self.vmo_of(vmo).content;
+        let (first, last) = (start.next_multiple_of(PAGE), end / PAGE * PAGE);
+        let head = (start < first.min(end)).then_some(start / PAGE);
+        let tail = (first <= last && last < end).then_some(last / PAGE);
+        for page in head.into_iter().chain(tail) {
+            if page >= self.content(vmo).size / PAGE {
+                continue;
+            }
+            if self.state_of(id, page) == Some(State::Absent) {
+                match self.ask_below(id, page, page + 1, Who::Call) {
+                    Ok(()) => return None,
+                    Err((status, _)) => return Some(Err(status)),
+                }
+            }
+            self.fork(id, page);
+        }
+        if pages_up(end).is_none_or(|end| end > self.content(vmo).size) {
+            return Some(Err(Status::OUT_OF_RANGE));
+        }
+        if first < last {
+            self.zero_own(id, first / PAGE..last / PAGE);
+        }
+        self.pages_mut(vmo).zero(start, end);
+        Some(Ok(()))
+    }
+
     /// Zeroing whole pages never waits.
     pub(super) fn zero_pages(&mut self, mut zero: Zero) {
         let done = self.go_zero(&mut zero, None);
@@ -463,24 +534,31 @@ impl Model {
         }
         let perms = if byte.is_some() { ZX_VM_PERM_WRITE } else { ZX_VM_PERM_READ };
         let Ok((vmo, at)) = self.reach(addr, perms) else { return fault() };
-        let accesses_wait = self.accesses_wait;
-        let content = self.content_mut(vmo);
-        if let Some(source) = &mut content.source {
-            let page = at / PAGE;
+        let (id, page) = (self.vmo_of(vmo).content, at / PAGE);
+        if self.is_paged(vmo) {
             let who = Who::Access(addr / PAGE * PAGE);
             let ready = match byte {
-                Some(_) => source.ask_to_store(page, page + 1, who),
-                None if source.at(page) == State::Absent => {
-                    source.ask(Asked::Read, page..page + 1, who).map(|()| false)
+                Some(_) => self.ask_to_store(id, page, page + 1, who),
+                None if self.state_of(id, page) == Some(State::Absent) => {
+                    self.ask_below(id, page, page + 1, who).map(|()| false).map_err(|(status, _)| status)
                 }
                 None => Ok(true),
             };
             match ready {
                 Ok(true) => {}
-                Ok(false) if accesses_wait => return None,
+                Ok(false) if self.accesses_wait => return None,
                 Ok(false) => return Some(Outcome::of(Err(Status::SHOULD_WAIT))),
                 Err(_) => return fault(),
             }
+            if byte.is_some() || self.seat(id, page).is_none() {
+                self.fork(id, page);
+            }
+        }
+        // A load reaches what is below.
+        let (of, page) = self.seat(id, page).expect("it is its own, if it was nobody's");
+        let at = page * PAGE + at % PAGE;
+        let content = self.contents.get_mut(&of).expect("it is there");
+        if let Some(source) = &mut content.source {
             match byte {
                 Some(_) => {
                     source.set(page, State::Dirty);
@@ -542,6 +620,26 @@ impl Model {
         }
     }
 
+    /// Asks the pager for the pages that a content shows of it from `page` on, up to `end`, as far as they are absent and in a
+    /// row. How many they are is told with a refusal.
+    fn ask_below(&mut self, id: ContentId, page: u64, end: u64, who: Who) -> Result<(), (Status, u64)> {
+        let run = self.run_of(id, page, end, |state| state == State::Absent);
+        let (root, at) = self.seat(id, page).expect("it is the pager's");
+        let source = self.contents.get_mut(&root).and_then(|root| root.source.as_mut()).expect("it is the pager's");
+        source.ask(Asked::Read, at..at + run, who).map_err(|status| (status, run))
+    }
+
+    /// Asks for what a store to `page` of a content needs, up to `end`. Answers whether nothing is needed.
+    fn ask_to_store(&mut self, id: ContentId, page: u64, end: u64, who: Who) -> Result<bool, Status> {
+        if let Some(source) = &mut self.contents.get_mut(&id).expect("it is shown").source {
+            return source.ask_to_store(page, end, who);
+        }
+        if self.state_of(id, page) == Some(State::Absent) {
+            return self.ask_below(id, page, end, who).map(|()| false).map_err(|(status, _)| status);
+        }
+        Ok(true)
+    }
+
     /// Brings in whole pages around a range of bytes of a pager VMO, which is inside.
     pub(super) fn fetch(&self, vmo: ObjectId, offset: u64, len: u64, want: Want) -> Fetch {
         let start = self.start(vmo) + offset;
@@ -569,6 +667,7 @@ impl Model {
         source.modified = super::source::Modified::Yes;
         content.size = rounded;
         content.stream_size = size;
+        self.shorten(self.vmo_of(vmo).content, rounded, old * PAGE);
     }
 }
 
