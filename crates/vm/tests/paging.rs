@@ -519,3 +519,18 @@ fn pages_move_out_of_a_clone() {
     assert_eq!([0, 1, 2, 3].map(|page| machine.read(&machine.vmo, page)), [1, 2, 3, 4]);
     machine.audit();
 }
+
+#[test]
+fn a_clone_may_start_behind_the_end_of_what_it_lies_over() {
+    let machine = Machine::new(1, false);
+    let (offset, size) = (2 * PAGE_SIZE, PAGE_SIZE);
+    let kind = ChildKind::AtLeastOnWrite;
+    let request = ChildRequest { kind, offset, size, resizable: false, immutable: false, koid: 9, named: false };
+    let clone = machine.space.create_child(&machine.vmo, request).unwrap();
+    machine.audit();
+    assert_eq!(machine.read(&clone, 0), 0);
+    machine.write(&clone, 0, 5);
+    assert_eq!(machine.read(&clone, 0), 5);
+    machine.audit();
+    assert!(machine.port.take().is_empty());
+}

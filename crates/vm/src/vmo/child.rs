@@ -172,7 +172,7 @@ impl Vmo {
         let origin = content.origin + self.base() + request.offset;
         let mut child = Content::new(size, request.size, request.resizable, origin);
         child.careful = true;
-        let reach = (origin + size).min(content.origin + self.end_in(content)).max(origin);
+        let reach = (origin + size).min(content.origin + self.end_in(content));
         let over = Over { parent: self.content, reach, pair: None };
         self.add_content(content, request, child, Some(over))
     }
@@ -214,7 +214,7 @@ impl Vmo {
             }
         }
         let over = family.over(self.content).map(|over| Over {
-            reach: over.reach.min(child.origin + size).max(child.origin),
+            reach: over.reach.min(child.origin + size),
             pair: Some(over.pair.unwrap_or(self.koid)),
             ..over
         });
