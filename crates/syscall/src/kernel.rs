@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustix::rand::{GetRandomFlags, getrandom};
 use zxvm_host::linux::{Delivery, LinuxHost, in_child, install_fault_recovery, keep_from_children};
 use zxvm_host::{Host, PAGE_SIZE};
-use zxvm_object::{Handle, HandleTable, Job, Koids, Object, PagerObject, Process, VmarObject, VmoObject};
+use zxvm_object::{Handle, HandleTable, Job, Koids, Object, PagerObject, Port, Process, VmarObject, VmoObject};
 use zxvm_types::*;
 use zxvm_vm::{AddressSpace, StoreSet};
 
@@ -172,16 +172,8 @@ impl Kernel {
     /// The handle's object if it is a VMO.
     pub(crate) fn vmo(&self, handle: zx_handle_t) -> Result<(Arc<VmoObject>, zx_rights_t), Status> {
         let Handle { object, rights } = self.handles.get(handle)?;
-        match object {
-            Object::Vmo(object) => Ok((object, rights)),
-            Object::Vmar(_)
-            | Object::Event(_)
-            | Object::EventPair(_)
-            | Object::Process(_)
-            | Object::Job(_)
-            | Object::Pager(_)
-            | Object::Port(_) => Err(Status::WRONG_TYPE),
-        }
+        let Object::Vmo(object) = object else { return Err(Status::WRONG_TYPE) };
+        Ok((object, rights))
     }
 
     /// The handle's object if it is a VMO and the handle has all of `needs`.
@@ -202,37 +194,25 @@ impl Kernel {
         needs: zx_rights_t,
     ) -> Result<(Arc<VmarObject>, zx_rights_t), Status> {
         let Handle { object, rights } = self.handles.get(handle)?;
-        match object {
-            Object::Vmar(object) => {
-                require(rights, needs)?;
-                Ok((object, rights))
-            }
-            Object::Vmo(_)
-            | Object::Event(_)
-            | Object::EventPair(_)
-            | Object::Process(_)
-            | Object::Job(_)
-            | Object::Pager(_)
-            | Object::Port(_) => Err(Status::WRONG_TYPE),
-        }
+        let Object::Vmar(object) = object else { return Err(Status::WRONG_TYPE) };
+        require(rights, needs)?;
+        Ok((object, rights))
     }
 
     /// The handle's object if it is a pager and the handle has all of `needs`.
     pub(crate) fn pager_with(&self, handle: zx_handle_t, needs: zx_rights_t) -> Result<Arc<PagerObject>, Status> {
         let Handle { object, rights } = self.handles.get(handle)?;
-        match object {
-            Object::Pager(object) => {
-                require(rights, needs)?;
-                Ok(object)
-            }
-            Object::Vmo(_)
-            | Object::Vmar(_)
-            | Object::Event(_)
-            | Object::EventPair(_)
-            | Object::Process(_)
-            | Object::Job(_)
-            | Object::Port(_) => Err(Status::WRONG_TYPE),
-        }
+        let Object::Pager(object) = object else { return Err(Status::WRONG_TYPE) };
+        require(rights, needs)?;
+        Ok(object)
+    }
+
+    /// The handle's object if it is a port and the handle has all of `needs`.
+    pub(crate) fn port_with(&self, handle: zx_handle_t, needs: zx_rights_t) -> Result<Arc<Port>, Status> {
+        let Handle { object, rights } = self.handles.get(handle)?;
+        let Object::Port(object) = object else { return Err(Status::WRONG_TYPE) };
+        require(rights, needs)?;
+        Ok(object)
     }
 }
 

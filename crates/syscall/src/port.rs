@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use zerocopy::{FromZeros, IntoBytes};
 use zxvm_host::user::UserRef;
-use zxvm_object::{AsyncWait, Handle, Object, Port, Trigger};
+use zxvm_object::{AsyncWait, Object, Port, Trigger};
 use zxvm_types::*;
 
-use crate::kernel::{Kernel, require};
+use crate::kernel::Kernel;
 use crate::object::until;
 use crate::out::{Out, invalid_args};
 use crate::system;
@@ -126,23 +126,5 @@ impl Kernel {
             object.base().signals().cancel(handle);
         }
         Ok(())
-    }
-
-    /// The handle's object if it is a port and the handle has all of `needs`.
-    pub(crate) fn port_with(&self, handle: zx_handle_t, needs: zx_rights_t) -> Result<Arc<Port>, Status> {
-        let Handle { object, rights } = self.handles.get(handle)?;
-        match object {
-            Object::Port(port) => {
-                require(rights, needs)?;
-                Ok(port)
-            }
-            Object::Vmo(_)
-            | Object::Vmar(_)
-            | Object::Event(_)
-            | Object::EventPair(_)
-            | Object::Process(_)
-            | Object::Job(_)
-            | Object::Pager(_) => Err(Status::WRONG_TYPE),
-        }
     }
 }

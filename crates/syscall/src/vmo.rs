@@ -181,18 +181,10 @@ impl Kernel {
             // No object that exists here is a resource.
             vmex => self.handles.get(vmex).and(Err(Status::WRONG_TYPE)),
         };
-        let replaced = self.handles.remove_and(handle, |old| match &old.object {
-            Object::Vmo(_) => {
-                verdict?;
-                self.give(old.object.clone(), old.rights | ZX_RIGHT_EXECUTE, out).map(drop)
-            }
-            Object::Vmar(_)
-            | Object::Event(_)
-            | Object::EventPair(_)
-            | Object::Process(_)
-            | Object::Job(_)
-            | Object::Pager(_)
-            | Object::Port(_) => Err(Status::BAD_HANDLE),
+        let replaced = self.handles.remove_and(handle, |old| {
+            let Object::Vmo(_) = old.object else { return Err(Status::BAD_HANDLE) };
+            verdict?;
+            self.give(old.object.clone(), old.rights | ZX_RIGHT_EXECUTE, out).map(drop)
         });
         replaced?
     }
