@@ -1,3 +1,5 @@
+//! Who waits for what, and who is woken with which status, one thread after the other.
+
 use std::sync::Mutex;
 
 use zxvm_host::{Thread, Wait};
