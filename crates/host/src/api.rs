@@ -301,8 +301,12 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// `NoMemory`: part may be as before.
     fn unfreeze(&self, range: AddrRange) -> HostResult;
 
-    /// Drops the page-table entries of `range`; what is committed stays so, what is guarded stays so.
-    fn drop_entries(&self, range: AddrRange) -> HostResult;
+    /// Drops the page-table entries of all `ranges`, if possible with one flush of the processors' caches of entries for all; what
+    /// is committed stays so, what is guarded stays so. They may show anything by now.
+    ///
+    /// # Errors
+    /// Those before one that is refused are done.
+    fn drop_entries(&self, ranges: &[AddrRange]) -> HostResult;
 
     /// Reports the runs of `range` that are not guarded. For audits: slow.
     fn unguarded_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult;

@@ -223,9 +223,9 @@ impl<H: Host + ?Sized> Host for FailNth<H> {
         self.host.unfreeze(range)
     }
 
-    fn drop_entries(&self, range: AddrRange) -> HostResult {
+    fn drop_entries(&self, ranges: &[AddrRange]) -> HostResult {
         self.count()?;
-        self.host.drop_entries(range)
+        self.host.drop_entries(ranges)
     }
 
     fn unguarded_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult {
@@ -317,7 +317,7 @@ mod tests {
         expect(14);
         host.unguard(range).unwrap();
         expect(15);
-        host.drop_entries(range).unwrap();
+        host.drop_entries(&[range]).unwrap();
         expect(16);
         host.unfreeze(range).unwrap();
         expect(17);

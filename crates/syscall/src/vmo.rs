@@ -1,5 +1,7 @@
 //! VMOs: create, read, write, sizes, operations on ranges.
 
+use std::sync::Arc;
+
 use zxvm_host::Access;
 use zxvm_host::user::{UserRef, UserSlice};
 use zxvm_object::{Object, VmoObject};
@@ -189,9 +191,9 @@ impl Kernel {
         replaced?
     }
 
-    fn lock_op(&self, vmo: &Vmo, op: u32, offset: u64, size: u64, buffer: UserSlice<'_>) -> Result<(), Status> {
+    fn lock_op(&self, vmo: &Arc<Vmo>, op: u32, offset: u64, size: u64, buffer: UserSlice<'_>) -> Result<(), Status> {
         if op == ZX_VMO_OP_UNLOCK {
-            return vmo.unlock_content(offset, size);
+            return self.space.unlock_vmo(vmo, offset, size);
         }
         let even_if_discarded = op == ZX_VMO_OP_LOCK;
         let discarded = self.space.lock_vmo(vmo, offset, size, even_if_discarded)?;
@@ -206,7 +208,7 @@ impl Kernel {
             buffer.fill_from(state.as_bytes()).map_err(invalid_args)
         };
         written.inspect_err(|_| {
-            let _ = vmo.unlock_content(offset, size);
+            let _ = self.space.unlock_vmo(vmo, offset, size);
         })
     }
 }

@@ -3,6 +3,10 @@
 use zxvm_host::HostError;
 use zxvm_types::Status;
 
+/// There is no room in the budget for pages of pagers' VMOs. Never leaves this crate: who gets it makes room, or waits for it, without
+/// locks (`vmar/room.rs`).
+pub const NO_ROOM: Status = Status::SHOULD_WAIT;
+
 /// The status for a host call that failed for the world's reasons, not the caller's.
 pub fn status(error: HostError) -> Status {
     match error {

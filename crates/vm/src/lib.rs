@@ -1,7 +1,7 @@
 //! Pages and who sees them.
 //!
 //! Rooms, each using only those to its right: `vmar` (who owns which addresses) → `vmo` (what is in a memory object) →
-//! `pager` (what a pager VMO knows of its pages) → `store` (where pages live) → `lock`, `error` (order of locks, errors). A test reads the `use` lines to keep it so.
+//! `pager` (what a pager VMO knows of its pages) → `reclaim` (which pages may be there, and which go next) → `store` (where pages live) → `lock`, `error` (order of locks, errors). A test reads the `use` lines to keep it so.
 //!
 //! Nothing in here knows handles or rights, and nothing is `unsafe`: memory is what the [`Host`](zxvm_host::Host) says.
 #![forbid(unsafe_code)]
@@ -9,16 +9,18 @@
 mod error;
 pub mod lock;
 mod pager;
+mod reclaim;
 mod store;
 mod vmar;
 mod vmo;
 
 pub use error::status;
 pub use pager::{RequestKind, RequestPort};
+pub use reclaim::WritebackSink;
 pub use store::StoreSet;
 pub use vmar::{
-    AddressSpace, AllocateRequest, DirtyRange, Fault, MapRecord, MapRequest, NewMapping, PagerOp, Place, RecordKind,
-    RegionFlags, Vmar, VmarOp,
+    AddressSpace, AllocateRequest, DirtyRange, Fault, MapRecord, MapRequest, MemoryStats, NewMapping, PagerOp, Place,
+    RecordKind, RegionFlags, Vmar, VmarOp,
 };
 pub use vmo::{
     Attribution, CachePolicy, ChildKind, ChildObserver, ChildRequest, IoError, MAX_SIZE, Pager, PagerVmoRequest, Vmo,

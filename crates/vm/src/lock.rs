@@ -20,6 +20,8 @@ pub enum Rank {
     Layout,
     /// One VMO.
     Vmo,
+    /// Which pages go next.
+    Queues,
     /// The free space of the stores.
     Stores,
     /// The signals of one object, and who waits for them.

@@ -20,11 +20,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
-use rustix::mm::Advice;
 
 use super::probe::{self, UffdFeatures};
 use super::sys::KeepErrno;
-use super::{Delivery, inline};
+use super::{Delivery, entries, inline};
 use crate::addr::{AddrRange, PAGE_SIZE, round_down};
 use crate::api::{Answer, FaultSink, HostError, HostResult, Thread, Wait, Waiting, Watch};
 
@@ -291,7 +290,7 @@ impl Inner {
         if is_in_system_call(thread) && self.poison(page).is_ok() {
             self.wake(page);
             std::thread::sleep(POISON_LASTS);
-            let _ = drop_entries(page);
+            let _ = entries::drop_one(page);
         } else {
             bus_error(thread, addr, error);
             self.wake(page);
@@ -426,10 +425,4 @@ fn without_signals<T>(start: impl FnOnce() -> T) -> T {
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, core::ptr::null_mut());
         result
     }
-}
-
-/// Drops the page-table entries of `range`.
-pub fn drop_entries(range: AddrRange) -> HostResult {
-    // SAFETY: shared memory keeps its pages; only entries go.
-    super::retry(|| unsafe { rustix::mm::madvise(range.addr() as *mut _, range.len() as usize, Advice::LinuxDontNeed) })
 }

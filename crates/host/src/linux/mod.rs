@@ -7,6 +7,7 @@
 //! 3. The C library's `errno` is as before after every call.
 
 mod copy;
+mod entries;
 mod faults;
 mod fork;
 pub mod futex;
@@ -37,6 +38,7 @@ use crate::api::{
     Access, FaultSink, Halfway, Host, HostError, HostResult, Piece, Prot, Room, RunSink, STORE_SIZE, StoreId, Thread,
     View, Watch,
 };
+use entries::Entries;
 use faults::Faults;
 use user::{UserRef, UserSlice};
 
@@ -55,6 +57,7 @@ const LOOK_MIN: u64 = 8 * PAGE_SIZE;
 #[derive(Debug)]
 pub struct LinuxHost {
     pagemap: OwnedFd,
+    entries: Entries,
     /// Which memfd (by inode) is which store; for [`Host::pieces`] only.
     inodes: Mutex<Vec<(u64, StoreId)>>,
     /// Whether there may be pages that `SEEK_DATA` does not see.
@@ -116,6 +119,7 @@ impl LinuxHost {
         reserve::hold();
         Ok(Self {
             pagemap,
+            entries: Entries::default(),
             inodes: Mutex::new(Vec::new()),
             unseen: AtomicBool::new(false),
             memory: physical_memory(),
@@ -434,8 +438,8 @@ impl Host for LinuxHost {
         self.faults()?.unfreeze(range)
     }
 
-    fn drop_entries(&self, range: AddrRange) -> HostResult {
-        faults::drop_entries(range)
+    fn drop_entries(&self, ranges: &[AddrRange]) -> HostResult {
+        self.entries.drop_all(ranges)
     }
 
     fn unguarded_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult {

@@ -620,10 +620,12 @@ impl Host for SimHost {
         Ok(())
     }
 
-    fn drop_entries(&self, range: AddrRange) -> HostResult {
+    fn drop_entries(&self, ranges: &[AddrRange]) -> HostResult {
         let mut state = self.lock();
-        state.shown(range, Prot::empty());
-        state.space.entries.remove(bounds(range));
+        for &range in ranges {
+            state.check_reserved(range);
+            state.space.entries.remove(bounds(range));
+        }
         Ok(())
     }
 

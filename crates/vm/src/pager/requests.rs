@@ -39,12 +39,14 @@ impl Sleeper {
         }
     }
 
-    fn wake(&self, news: Result<(), Status>) {
+    /// Ends the wait, or the next one.
+    pub fn wake(&self, news: Result<(), Status>) {
         *self.news.lock().unwrap_or_else(PoisonError::into_inner) = Some(news);
         self.come.notify_all();
     }
 
-    fn forget(&self) {
+    /// From here on only what comes later is news.
+    pub fn forget(&self) {
         *self.news.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
@@ -164,20 +166,46 @@ impl Requests {
     /// Those who wait for a page of `range` first get `status`; for others it need not be asked for any more.
     pub fn fail(&mut self, port: &dyn RequestPort, range: VmoRange, status: Status, woken: &mut Woken) {
         for kind in [RequestKind::Read, RequestKind::Dirty] {
-            for end in self.touching(kind, range) {
-                let requests = self.kind(kind);
-                let mut request = requests.remove(&end).expect("just found");
-                request.subtract(range);
-                let is_hit = |waiter: &mut Waiter| range.start() <= waiter.first && waiter.first < range.end();
-                request.waiters.extract_if(.., is_hit).for_each(|waiter| waiter.wake(Err(status), woken));
-                if request.left.is_empty() || request.waiters.is_empty() {
-                    port.withdraw(request.id);
-                    request.waiters.into_iter().for_each(|waiter| waiter.wake(Ok(()), woken));
-                } else {
-                    requests.insert(end, request);
-                }
+            for waiter in self.give_up(port, kind, range, woken) {
+                waiter.wake(Err(status), woken);
             }
         }
+    }
+
+    /// The pages of `range` are not to be had for now: returns those who wait for one of them first, who wait here no longer. For
+    /// others it need not be asked for any more.
+    pub fn starve(
+        &mut self,
+        port: &dyn RequestPort,
+        kind: RequestKind,
+        range: VmoRange,
+        woken: &mut Woken,
+    ) -> impl Iterator<Item = Who> + use<> {
+        self.give_up(port, kind, range, woken).into_iter().map(|waiter| waiter.who)
+    }
+
+    fn give_up(
+        &mut self,
+        port: &dyn RequestPort,
+        kind: RequestKind,
+        range: VmoRange,
+        woken: &mut Woken,
+    ) -> Vec<Waiter> {
+        let mut hit = Vec::new();
+        for end in self.touching(kind, range) {
+            let requests = self.kind(kind);
+            let mut request = requests.remove(&end).expect("just found");
+            request.subtract(range);
+            let is_hit = |waiter: &mut Waiter| range.start() <= waiter.first && waiter.first < range.end();
+            hit.extend(request.waiters.extract_if(.., is_hit));
+            if request.left.is_empty() || request.waiters.is_empty() {
+                port.withdraw(request.id);
+                request.waiters.into_iter().for_each(|waiter| waiter.wake(Ok(()), woken));
+            } else {
+                requests.insert(end, request);
+            }
+        }
+        hit
     }
 
     /// Everybody is woken, and nothing is asked for any more.

@@ -3,14 +3,15 @@
 //! 1. Runs never touch or overlap if they could be one; what is in no run is absent.
 //! 2. Pages that are `Clean`, `AwaitingClean` or `Dirty` are committed; those that are absent are not. Those that are zero
 //!    may have been committed by a load through a mapping, and hold zeros then.
-//! 3. A zero range that is dirty knows how far from its start on it is being saved: its mark, which is lost when the
+//! 3. `pages` counts the pages that have content.
+//! 4. A zero range that is dirty knows how far from its start on it is being saved: its mark, which is lost when the
 //!    range gets another start.
 //!
 //! The pages a program writes come in runs, and so do those that a pager supplies: a map of runs is small.
 
 use std::collections::BTreeMap;
 
-use zxvm_host::VmoRange;
+use zxvm_host::{PAGE_SIZE, VmoRange};
 
 /// What is known of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,7 @@ impl PageState {
 #[derive(Debug, Default)]
 pub struct States {
     runs: BTreeMap<u64, Run>,
+    pages: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,13 @@ struct Run {
     state: PageState,
     /// Of a dirty zero range: up to where it is being saved. Its start: not at all.
     marked: u64,
+}
+
+impl Run {
+    /// How many pages with content it has, if it begins at `start`.
+    fn pages(&self, start: u64) -> u64 {
+        if self.state.has_page() { (self.end - start) / PAGE_SIZE } else { 0 }
+    }
 }
 
 /// A run of pages that the pager does not have as they are.
@@ -112,6 +121,22 @@ impl States {
         found
     }
 
+    /// How many pages have content of their own.
+    pub fn pages(&self) -> u64 {
+        self.pages
+    }
+
+    fn insert(&mut self, start: u64, run: Run) {
+        self.pages += run.pages(start);
+        self.runs.insert(start, run);
+    }
+
+    fn remove(&mut self, start: u64) {
+        if let Some(run) = self.runs.remove(&start) {
+            self.pages -= run.pages(start);
+        }
+    }
+
     /// All of `range` is `state` now.
     pub fn set(&mut self, range: VmoRange, state: PageState) {
         if range.is_empty() {
@@ -126,16 +151,16 @@ impl States {
             && left.end == start
             && left.state == state
         {
-            self.runs.remove(&before);
+            self.remove(before);
             (start, run.marked) = (before, left.marked);
         }
         if let Some(&right) = self.runs.get(&run.end)
             && right.state == state
         {
-            self.runs.remove(&run.end);
+            self.remove(run.end);
             run.end = right.end;
         }
-        self.runs.insert(start, run);
+        self.insert(start, run);
     }
 
     /// Takes `range` out of all runs: what is left of a marked range is marked still.
@@ -144,10 +169,10 @@ impl States {
             if run.end <= range.start() {
                 break;
             }
-            self.runs.remove(&start);
+            self.remove(start);
             for (from, to) in [(start, range.start().min(run.end)), (range.end().max(start), run.end)] {
                 if from < to {
-                    self.runs.insert(from, Run { end: to, state: run.state, marked: run.marked.clamp(from, to) });
+                    self.insert(from, Run { end: to, state: run.state, marked: run.marked.clamp(from, to) });
                 }
             }
         }
@@ -214,6 +239,7 @@ impl States {
     /// Asserts the invariants.
     pub fn audit(&self) {
         let mut last: Option<(u64, Run)> = None;
+        assert_eq!(self.pages, self.runs.iter().map(|(&start, run)| run.pages(start)).sum::<u64>());
         for (&start, &run) in &self.runs {
             assert!(start < run.end && start <= run.marked && run.marked <= run.end, "{start:#x}: {run:?}");
             assert!(run.state != PageState::Absent);

@@ -13,6 +13,7 @@
 //!
 //! Everything here is done under the layout lock, for reading at least, and the family's lock.
 
+use core::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use zxvm_types::Status;
 
 use super::project::limit;
 use super::{AddressSpace, Fault, Layout, RegionId};
-use crate::error::status;
+use crate::error::{NO_ROOM, status};
 use crate::store::Window;
 use crate::vmo::Vmo;
 use crate::vmo::family::{Cell, Family, FamilyState, Locked};
@@ -271,7 +272,7 @@ impl AddressSpace {
             let waits = self
                 .host
                 .watch(part.addrs, Watch::Unentered, Room::Ordinary)
-                .and_then(|()| self.host.drop_entries(part.addrs));
+                .and_then(|()| self.host.drop_entries(&[part.addrs]));
             match waits {
                 // Without a watch nobody can be made to wait, but then nobody may store here either: a mapping that may
                 // be written to is given frames of its own when it is made.
@@ -474,7 +475,10 @@ impl FaultSink for AddressSpace {
             let shown = !self.layout.read().is_damaged();
             return if allowed && shown { Answer::Again } else { Answer::Fail(Status::ACCESS_DENIED.into_raw()) };
         }
+        self.reclaim.done.faults.fetch_add(1, Ordering::Relaxed);
+        let relief = self.reclaim.relief();
         match self.resolve(waiting) {
+            Err(NO_ROOM) => self.park_for_room(waiting, relief),
             Ok(Resolved::Nothing | Resolved::Something) => Answer::Again,
             Ok(Resolved::LetGo) => Answer::LetGo,
             Ok(Resolved::Answered(answer)) => answer,

@@ -12,8 +12,9 @@ use zxvm_types::Status;
 use super::cow::{Keep, Part};
 use super::ops::{pages_around, whole_pages};
 use super::{AddressSpace, Layout};
-use crate::error::status;
+use crate::error::{NO_ROOM, status};
 use crate::pager::{PageState, RequestKind, Sleeper, Who, Woken};
+use crate::reclaim::Hint;
 use crate::vmo::Vmo;
 use crate::vmo::family::{FamilyState, Locked};
 use crate::vmo::source::{ROOT, Source};
@@ -84,7 +85,8 @@ impl Source {
         match (state, want) {
             (PageState::Absent, Want::Stored) => Next::Ask(RequestKind::Read, first(WRITE_MAX)),
             (PageState::Absent, Want::Present | Want::PresentIfCan | Want::Committed) => {
-                Next::Ask(RequestKind::Read, run)
+                // All that is wanted, but no more than is there still when its last page comes.
+                Next::Ask(RequestKind::Read, first(self.residency.reclaim().budget.request_max()))
             }
             (PageState::DirtyZero, Want::Committed) if self.trap_dirty => Next::Ask(RequestKind::Dirty, run),
             (
@@ -129,7 +131,8 @@ impl AddressSpace {
         let sleeper = Arc::new(Sleeper::default());
         let mut at = range.start();
         loop {
-            {
+            let relief = self.reclaim.relief();
+            let step = {
                 let layout = self.layout.read();
                 let content = &mut vmo.lock();
                 let end = range.end().min(content.size);
@@ -137,14 +140,21 @@ impl AddressSpace {
                 if at >= end || want == Want::Stored && at > range.start() {
                     return Ok(());
                 }
-                let rest = VmoRange::from_bounds(at, end.min(at.saturating_add(FETCH_STEP)));
-                match self.fetch_step(&layout, vmo, content, rest, (end, want), &sleeper)? {
-                    Step::DoneTo(next) => {
-                        at = next;
-                        continue;
-                    }
-                    Step::Wait => {}
+                let step = FETCH_STEP.min(self.reclaim.budget.chunk() * PAGE_SIZE);
+                let rest = VmoRange::from_bounds(at, end.min(at.saturating_add(step)));
+                self.fetch_step(&layout, vmo, content, rest, (end, want), &sleeper)
+            };
+            match step {
+                Ok(Step::DoneTo(next)) => {
+                    at = next;
+                    continue;
                 }
+                Ok(Step::Wait) => {}
+                Err(NO_ROOM) => {
+                    self.sleep_for_room(&sleeper, relief);
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             match sleeper.wait() {
                 Err(_) if want == Want::PresentIfCan => at += PAGE_SIZE,
@@ -182,7 +192,7 @@ impl AddressSpace {
         };
         if of == ROOT {
             let root_want = if number == ROOT { want } else { want.below() };
-            let source = content.family_mut().source.as_deref_mut().expect("there is a root");
+            let source = content.root_mut();
             match source.next(layer.below(), root_want) {
                 Next::Ask(kind, asked) => match source.ask(kind, asked, Who::Call(sleeper.clone())) {
                     Err(_) if want == Want::PresentIfCan => {
@@ -193,6 +203,10 @@ impl AddressSpace {
                 },
                 Next::Ready(ready) => {
                     let run = VmoRange::from_bounds(run.start(), run.end().min(run.start() + ready.len()));
+                    if want == Want::PresentIfCan {
+                        // At once: what comes after it is not to push it out.
+                        source.hint(ready, Hint::AlwaysNeed);
+                    }
                     if number == ROOT {
                         self.ready(layout, vmo, content, run, want)?;
                     } else if want.is_own() {
@@ -219,7 +233,7 @@ impl AddressSpace {
             if range.start() >= end {
                 return Ok(());
             }
-            let source = content.paged_mut().expect("a root");
+            let source = content.root_mut();
             match source.next(VmoRange::from_bounds(range.start(), end), Want::Present) {
                 Next::Ready(_) => return Ok(()),
                 Next::Ask(kind, run) => source.ask(kind, run, Who::Stream(sleeper.clone()))?,
@@ -299,32 +313,41 @@ impl AddressSpace {
     /// Makes a part of one page of a root zero.
     pub(super) fn zero_part(&self, vmo: &Vmo, start: u64, end: u64) -> Result<(), Status> {
         let page = pages_around(start, end);
+        let sleeper = Arc::new(Sleeper::default());
         loop {
+            let relief = self.reclaim.relief();
             let want = {
                 let layout = self.layout.read();
                 let content = &mut vmo.lock();
                 content.check_inside(page)?;
-                let source = content.paged_mut().expect("a root");
+                let source = content.root_mut();
                 if source.states.at(page.start()).is_zero() {
                     source.modified = true;
                     return Ok(());
                 }
                 if source.is_storable(page.start()) {
                     source.modified = true;
-                    self.make_dirty(&layout, vmo, content, page)?;
-                    return vmo.zero_edge(content, start, end).map(drop);
-                }
-                match source.states.at(page.start()) {
-                    // It may come as a zero page, and then nothing is to be stored.
-                    PageState::Absent => Want::Present,
-                    PageState::CleanZero
-                    | PageState::Clean
-                    | PageState::AwaitingClean
-                    | PageState::Dirty
-                    | PageState::DirtyZero => Want::Stored,
+                    match self.make_dirty(&layout, vmo, content, page) {
+                        Ok(()) => return vmo.zero_edge(content, start, end).map(drop),
+                        Err(NO_ROOM) => None,
+                        Err(error) => return Err(error),
+                    }
+                } else {
+                    match source.states.at(page.start()) {
+                        // It may come as a zero page, and then nothing is to be stored.
+                        PageState::Absent => Some(Want::Present),
+                        PageState::CleanZero
+                        | PageState::Clean
+                        | PageState::AwaitingClean
+                        | PageState::Dirty
+                        | PageState::DirtyZero => Some(Want::Stored),
+                    }
                 }
             };
-            self.fetch(vmo, page, want)?;
+            match want {
+                Some(want) => self.fetch(vmo, page, want)?,
+                None => self.sleep_for_room(&sleeper, relief),
+            }
         }
     }
 
@@ -337,14 +360,12 @@ impl AddressSpace {
         run: VmoRange,
         want: Want,
     ) -> Result<(), Status> {
-        let state = content.paged().expect("a root").states.at(run.start());
+        let state = content.root().states.at(run.start());
         match (want, state) {
             (Want::Present | Want::PresentIfCan, _) => Ok(()),
             (Want::Stored, _) | (Want::Committed, PageState::DirtyZero) => self.make_dirty(layout, vmo, content, run),
             (Want::Committed, PageState::CleanZero) => {
-                self.commit_zero(layout, vmo, content, run)?;
-                content.paged_mut().expect("a root").set(run, PageState::Clean);
-                Ok(())
+                self.bring_zero(layout, vmo, content, run, |source| source.set(run, PageState::Clean))
             }
             (Want::Committed, PageState::Absent | PageState::Clean | PageState::AwaitingClean | PageState::Dirty) => {
                 Ok(())
@@ -363,12 +384,44 @@ impl AddressSpace {
         content: &mut Locked<'_>,
         range: VmoRange,
     ) -> Result<(), Status> {
-        let zero = content.paged().expect("a root").states.runs_where(range, PageState::is_zero);
-        for run in zero {
-            self.commit_zero(layout, vmo, content, run)?;
+        let source = content.root();
+        let zero = source.states.runs_where(range, PageState::is_zero);
+        if zero.is_empty() {
+            content.root_mut().set(range, PageState::Dirty);
+            return Ok(());
         }
-        content.paged_mut().expect("a root").set(range, PageState::Dirty);
-        Ok(())
+        self.bring_zero(layout, vmo, content, range, |source| source.set(range, PageState::Dirty))
+    }
+
+    /// What is zero in `range` of a root gets pages, and then `then` says what they are.
+    ///
+    /// # Errors
+    /// [`NO_ROOM`]; `NO_MEMORY`, `NO_RESOURCES`: nobody can tell that there are some already.
+    fn bring_zero(
+        &self,
+        layout: &Layout,
+        vmo: &Vmo,
+        content: &mut Locked<'_>,
+        range: VmoRange,
+        then: impl FnOnce(&mut Source),
+    ) -> Result<(), Status> {
+        let source = content.root_mut();
+        source.borrow(source.zero_pages(range))?;
+        let zero = source.states.runs_where(range, PageState::is_zero);
+        let mut brought = 0;
+        let result = zero.iter().try_for_each(|&run| {
+            self.commit_zero(layout, vmo, content, run)?;
+            brought += 1;
+            Ok(())
+        });
+        let source = content.root_mut();
+        match result {
+            Ok(()) => then(source),
+            // Those that are there are as if somebody had loaded from them.
+            Err(_) => zero[..brought].iter().for_each(|&run| source.load(run)),
+        }
+        source.residency.repay();
+        result
     }
 
     /// Zero pages of a root become committed, guarded wherever they may be stored through.
@@ -382,11 +435,8 @@ impl AddressSpace {
             let part = place.window.part(place.at, place.range.len());
             self.host.commit(place.window.store(), part, None).map_err(status)
         });
-        result.inspect_err(|_| {
-            // Some may be there: they are as if somebody had loaded from them.
-            let source = content.family_mut().source.as_deref_mut().expect("there is a root");
-            source.loaded.extend((range.start()..range.end()).step_by(PAGE_SIZE as usize));
-        })
+        // Some may be there: they are as if somebody had loaded from them.
+        result.inspect_err(|_| content.root_mut().load(range))
     }
 
     /// Stores to `range` of a root wait from now on, in every mapping of it or of what lies over it.
@@ -435,7 +485,7 @@ impl AddressSpace {
         range: VmoRange,
         waiting: Waiting,
     ) -> Result<Answer, Status> {
-        let source = content.paged_mut().expect("a root");
+        let source = content.root_mut();
         let stores = waiting.store || waiting.reason == Wait::Guarded;
         match source.next(range, if stores { Want::Stored } else { Want::Present }) {
             Next::Ask(kind, run) => {
@@ -474,13 +524,12 @@ impl AddressSpace {
         content: &mut Locked<'_>,
         page: u64,
     ) -> Result<(), Status> {
-        let is_zero = |family: &FamilyState| family.paged(ROOT).expect("a root").states.at(page).is_zero();
-        if is_zero(content.family()) {
-            self.commit_zero(layout, vmo, content, VmoRange::from_bounds(page, page + PAGE_SIZE))?;
-            let source = content.family_mut().source.as_deref_mut().expect("there is a root");
-            source.loaded.insert(page);
+        let source = content.root();
+        if !source.states.at(page).is_zero() {
+            return Ok(());
         }
-        Ok(())
+        let page = VmoRange::from_bounds(page, page + PAGE_SIZE);
+        self.bring_zero(layout, vmo, content, page, |source| source.load(page))
     }
 
     /// Stores to a dirty page, and to its neighbours that are dirty, go on in the mapping where one of them waits.

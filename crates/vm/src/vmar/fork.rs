@@ -84,7 +84,7 @@ impl AddressSpace {
                 .collect();
             for (index, part) in seen.iter().enumerate() {
                 let waits = self.host.watch(part.addrs, Watch::Unentered, Room::Ordinary);
-                match waits.and_then(|()| self.host.drop_entries(part.addrs)) {
+                match waits.and_then(|()| self.host.drop_entries(&[part.addrs])) {
                     Ok(()) | Err(HostError::NotSupported) => {}
                     Err(error) => {
                         undo(family, &seen[..=index]);

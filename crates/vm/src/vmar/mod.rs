@@ -14,12 +14,16 @@
 //!
 //! `AddressSpace::audit` checks 1, 2, 4 and 5.
 
+mod ages;
 mod allocate;
+mod budget;
 mod cow;
 mod destroy;
 mod discard;
+mod evict;
 mod fetch;
 mod fork;
+mod hints;
 mod map;
 mod mapping;
 mod maps;
@@ -29,7 +33,9 @@ mod paging;
 mod placement;
 mod project;
 mod protect;
+mod relief;
 mod resize;
+mod room;
 mod snapshot;
 mod transfer;
 mod tree;
@@ -37,21 +43,24 @@ mod unmap;
 mod zero_pages;
 
 use core::sync::atomic::{AtomicBool, Ordering};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use slotmap::SlotMap;
-use zxvm_host::{Access, AddrRange, FaultSink, Host, PAGE_SIZE, Prot};
+use zxvm_host::{Access, AddrRange, Host, PAGE_SIZE, Prot};
 use zxvm_types::Status;
 
 use crate::error::status;
 use crate::lock::{Rank, RankedRw, WriteGuard};
+use crate::reclaim::{Reclaim, RootId};
 use crate::vmo::Vmo;
+use crate::vmo::family::Family;
 use cow::Part;
 use mapping::Mapping;
 use tree::Tree;
 
 pub use allocate::AllocateRequest;
+pub use budget::MemoryStats;
 pub use map::{MapRequest, NewMapping};
 pub use maps::{MapRecord, RecordKind};
 pub use op_range::VmarOp;
@@ -85,7 +94,18 @@ pub struct AddressSpace {
     parked: Mutex<BTreeSet<u64>>,
     /// Whether there ever was a VMO that a pager provides.
     paged: AtomicBool,
+    /// What may be in memory of what pagers provide, and what goes next.
+    reclaim: Arc<Reclaim>,
+    /// Pagers' VMOs, as the queues know them; some may have gone.
+    roots: Mutex<Roots>,
+    /// Discardable VMOs that are not locked, in the order in which they were unlocked.
+    unlocked: Mutex<Vec<relief::Unlocked>>,
+    /// Who waits for room in the budget.
+    room: Mutex<room::Waiters>,
 }
+
+/// See [`AddressSpace::roots`].
+type Roots = BTreeMap<RootId, Weak<Family>>;
 
 /// A region as a handle sees it: it may be dead.
 #[derive(Clone, Debug)]
@@ -153,11 +173,21 @@ impl AddressSpace {
         let mut regions = SlotMap::with_key();
         let root = regions.insert(Region { range, parent: None, depth: 0, flags, children: Tree::new(rng.u64(..)) });
         let layout = RankedRw::new(Rank::Layout, Layout { regions, rng, damaged: Mutex::default() });
-        let space =
-            Arc::new(Self { host, range, root, layout, parked: Mutex::default(), paged: AtomicBool::new(false) });
-        let sink: Weak<Self> = Arc::downgrade(&space);
-        let sink: Weak<dyn FaultSink> = sink;
-        space.host.serve_faults(sink);
+        let space = Arc::new(Self {
+            host,
+            range,
+            root,
+            layout,
+            parked: Mutex::default(),
+            paged: AtomicBool::new(false),
+            reclaim: Arc::default(),
+            roots: Mutex::default(),
+            unlocked: Mutex::default(),
+            room: Mutex::default(),
+        });
+        let own: Weak<Self> = Arc::downgrade(&space);
+        space.reclaim.observe(own.clone());
+        space.host.serve_faults(own);
         Ok(space)
     }
 
@@ -207,6 +237,7 @@ impl AddressSpace {
     /// # Panics
     /// If one does not hold.
     pub fn audit(&self) {
+        self.audit_reclaim();
         // For writing: faults are resolved under it for reading, and would be seen half way.
         let layout = self.layout.write();
         layout.audit(self.root, None);

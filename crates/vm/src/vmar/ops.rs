@@ -14,7 +14,7 @@ use zxvm_types::Status;
 
 use super::fetch::{WRITE_MAX, Want};
 use super::{AddressSpace, Fault, Layout};
-use crate::error::status;
+use crate::error::{NO_ROOM, status};
 use crate::pager::Sleeper;
 use crate::vmo::family::Locked;
 use crate::vmo::io::{BOUNCE, IoError, Read, Way};
@@ -97,10 +97,15 @@ impl AddressSpace {
             match step {
                 Direct::DoneTo(next) => at = next,
                 Direct::Done => return Ok(()),
-                Direct::Careful => match self.write_some(vmo, at, rest)? {
-                    Write::Copied(len) => at += len as u64,
-                    Write::Wanted(range) => self.fetch(vmo, range, Want::Stored)?,
-                },
+                Direct::Careful => {
+                    let relief = self.reclaim.relief();
+                    match self.write_some(vmo, at, rest) {
+                        Ok(Write::Copied(len)) => at += len as u64,
+                        Ok(Write::Wanted(range)) => self.fetch(vmo, range, Want::Stored)?,
+                        Err(IoError::Status(NO_ROOM)) => self.sleep_for_room(&Arc::default(), relief),
+                        Err(error) => return Err(error),
+                    }
+                }
             }
             if at == end {
                 return Ok(());
@@ -203,10 +208,14 @@ impl AddressSpace {
             VmoOp::DontNeed | VmoOp::AlwaysNeed if !vmo.is_pager_backed() => Ok(()),
             VmoOp::DontNeed | VmoOp::AlwaysNeed => {
                 let range = vmo.widen(offset, len)?;
-                if op == VmoOp::DontNeed || len == 0 {
-                    return Ok(());
+                match op {
+                    _ if len == 0 => Ok(()),
+                    VmoOp::DontNeed => {
+                        self.need_not(vmo, range);
+                        Ok(())
+                    }
+                    _ => self.fetch(vmo, range, Want::PresentIfCan),
                 }
-                self.fetch(vmo, range, Want::PresentIfCan)
             }
         }
     }

@@ -10,8 +10,8 @@ use zxvm_host::{Access, AddrRange, PAGE_SIZE, Prot, VmoRange, addr};
 use zxvm_types::Status;
 
 use super::{AddressSpace, Layout};
-use crate::error::status;
-use crate::pager::{PageState, RequestKind, Woken};
+use crate::error::{NO_ROOM, status};
+use crate::pager::{PageState, RequestKind, Who, Woken};
 use crate::store::{StoreSet, Window};
 use crate::vmo::Vmo;
 use crate::vmo::family::Locked;
@@ -70,10 +70,11 @@ impl AddressSpace {
         pager: &Arc<Pager>,
         request: PagerVmoRequest,
     ) -> Result<Arc<Vmo>, Status> {
-        let vmo = Vmo::create_paged(stores, pager, request)?;
+        let vmo = Vmo::create_paged(stores, pager, &self.reclaim, request)?;
         match self.host.can_watch().map_err(status) {
             Ok(()) => {
                 self.paged.store(true, Ordering::Relaxed);
+                self.enlist(&vmo);
                 Ok(vmo)
             }
             Err(error) => {
@@ -122,32 +123,73 @@ impl AddressSpace {
         supplied
     }
 
+    /// Supplies step by step. For what there is no room in the budget, and none can be made, it is as if it had been evicted at
+    /// once: those who wait for it wait for room, and ask again.
     fn supply_taken(&self, vmo: &Vmo, offset: u64, len: u64, taken: &[Taken]) -> Result<(), Status> {
         let mut done = 0;
         while done < len {
-            let mut woken = Woken::new();
+            let relief = self.reclaim.relief();
             let step = STEP.min(len - done);
-            let result = {
-                let layout = self.layout.read();
-                let content = &mut vmo.lock();
-                vmo.check_range(content, offset, len)?;
-                check_there(content)?;
-                let range = VmoRange::from_bounds(offset + done, offset + done + step);
-                let result = self.supply_step(&layout, vmo, content, range, (offset, taken));
-                if result.is_ok() {
-                    content.paged_mut().expect("a root").resolve(RequestKind::Read, range, &mut woken);
-                    self.enter(&layout, content, range, &woken);
-                }
-                result
-            };
-            self.wake(woken);
-            result?;
+            let supplied = self.supply_locked(vmo, (offset, len), (done, step), taken)?;
+            if supplied == step || self.make_room() {
+                done += supplied;
+                continue;
+            }
+            let rest = VmoRange::from_bounds(offset + done + supplied, offset + done + step);
+            self.starve(vmo, RequestKind::Read, rest, relief);
             done += step;
         }
+        self.keep_room();
         Ok(())
     }
 
-    /// Supplies what is absent in `range`; `taken` counts from `base` of the VMO on.
+    /// Supplies what is absent in `step` bytes from `done` bytes of the whole on, up to the first page for which there is no room:
+    /// answers how many bytes come before that.
+    fn supply_locked(
+        &self,
+        vmo: &Vmo,
+        (offset, len): (u64, u64),
+        (done, step): (u64, u64),
+        taken: &[Taken],
+    ) -> Result<u64, Status> {
+        let mut woken = Woken::new();
+        let result = {
+            let layout = self.layout.read();
+            let content = &mut vmo.lock();
+            vmo.check_range(content, offset, len)?;
+            check_there(content)?;
+            let range = VmoRange::from_bounds(offset + done, offset + done + step);
+            let result = self.supply_step(&layout, vmo, content, range, (offset, taken));
+            let source = content.paged_mut().expect("a root");
+            source.residency.repay();
+            if let Ok(end) = result {
+                let supplied = VmoRange::from_bounds(range.start(), end);
+                source.resolve(RequestKind::Read, supplied, &mut woken);
+                self.enter(&layout, content, supplied, &woken);
+            }
+            result.map(|end| end - range.start())
+        };
+        self.wake(woken);
+        result
+    }
+
+    /// There is no room for pages of `range` that the pager has let have: who asked for one of them waits for room.
+    fn starve(&self, vmo: &Vmo, kind: RequestKind, range: VmoRange, relief: u64) {
+        let mut woken = Woken::new();
+        let starved: Vec<Who> = {
+            let content = &mut vmo.lock();
+            let Some(source) = content.paged_mut() else { return };
+            source.starving = true;
+            source.requests.starve(&*source.port, kind, range, &mut woken).collect()
+        };
+        self.wake(woken);
+        for who in starved {
+            self.wait_for_room(who, relief);
+        }
+    }
+
+    /// Supplies what is absent in `range`, up to the first page for which there is no room; `taken` counts from `base` of the VMO
+    /// on. Answers up to where.
     fn supply_step(
         &self,
         layout: &Layout,
@@ -155,7 +197,7 @@ impl AddressSpace {
         content: &mut Locked<'_>,
         range: VmoRange,
         (base, taken): (u64, &[Taken]),
-    ) -> Result<(), Status> {
+    ) -> Result<u64, Status> {
         let absent = content.paged().expect("a root").states.runs_where(range, |state| state == PageState::Absent);
         let first = taken.partition_point(|piece| base + piece.into + piece.len <= range.start());
         for run in absent {
@@ -172,12 +214,19 @@ impl AddressSpace {
                 };
                 let source = content.paged_mut().expect("a root");
                 source.set(VmoRange::from_bounds(at, part.start()), PageState::CleanZero);
-                self.fill(content, part, piece, part.start() - start)?;
+                let room = source.residency.borrow(part.pages(), 0) * PAGE_SIZE;
+                let fits = VmoRange::from_bounds(part.start(), part.start() + room);
+                if !fits.is_empty() {
+                    self.fill(content, fits, piece, part.start() - start)?;
+                }
+                if fits != part {
+                    return Ok(fits.end());
+                }
                 at = part.end();
             }
             content.paged_mut().expect("a root").set(VmoRange::from_bounds(at, run.end()), PageState::CleanZero);
         }
-        Ok(())
+        Ok(range.end())
     }
 
     /// Copies what was taken to absent pages, which are clean then: all, or those before a refusal.
@@ -191,7 +240,9 @@ impl AddressSpace {
                 break;
             }
         }
-        content.paged_mut().expect("a root").set(VmoRange::from_bounds(part.start(), end), PageState::Clean);
+        let filled = VmoRange::from_bounds(part.start(), end);
+        content.paged_mut().expect("a root").set(filled, PageState::Clean);
+        self.reclaim.done.supplied.fetch_add(filled.pages(), Ordering::Relaxed);
         result
     }
 
@@ -236,8 +287,20 @@ impl AddressSpace {
     /// as before.
     pub fn pager_op_range(&self, pager: &Pager, vmo: &Vmo, op: PagerOp, offset: u64, len: u64) -> Result<(), Status> {
         let mut woken = Woken::new();
-        let result = self.pager_op(pager, vmo, op, (offset, len), &mut woken);
+        let result = loop {
+            let relief = self.reclaim.relief();
+            match self.pager_op(pager, vmo, op, (offset, len), &mut woken) {
+                // A pager that is made to wait might wait for itself: those who want to store do, and ask again.
+                Err(NO_ROOM) if !self.make_room() => {
+                    self.starve(vmo, RequestKind::Dirty, VmoRange::from_bounds(offset, offset + len), relief);
+                    break Err(Status::NO_MEMORY);
+                }
+                Err(NO_ROOM) => {}
+                result => break result,
+            }
+        };
         self.wake(woken);
+        self.trim();
         result
     }
 
@@ -274,11 +337,14 @@ impl AddressSpace {
                         self.guard_shown(&layout, content.family(), run)?;
                     }
                 }
-                content.paged_mut().expect("a root").states.begin_writeback(range, zero_only);
+                let source = content.paged_mut().expect("a root");
+                source.states.begin_writeback(range, zero_only);
+                source.changed(range);
             }
             PagerOp::WritebackEnd => {
                 let source = content.paged_mut().expect("a root");
                 source.states.end_writeback(range);
+                source.changed(range);
                 let loaded: Vec<u64> = source.loaded.range(range.start()..range.end()).copied().collect();
                 for page in loaded {
                     let page = VmoRange::from_bounds(page, page + PAGE_SIZE);
@@ -286,6 +352,7 @@ impl AddressSpace {
                         self.drop_loaded(vmo, content, page);
                     }
                 }
+                self.reclaim.eased();
             }
         }
         Ok(())
@@ -366,7 +433,7 @@ impl AddressSpace {
             match source.provider {
                 Provider::There => {
                     source.provider = Provider::Detached;
-                    source.requests.end(&*source.port, &mut woken);
+                    source.end_requests(&mut woken);
                     source.port.complete();
                 }
                 Provider::Detached | Provider::Closed => {}
@@ -395,11 +462,11 @@ impl AddressSpace {
             let mut woken = Woken::new();
             // What is gone meanwhile has no source any more.
             if let Some(source) = &mut family.lock(ROOT).family_mut().source {
-                source.requests.end(&*source.port, &mut woken);
                 match source.provider {
                     Provider::There => source.provider = Provider::Closed,
                     Provider::Detached | Provider::Closed => {}
                 }
+                source.end_requests(&mut woken);
             }
             self.wake(woken);
         }

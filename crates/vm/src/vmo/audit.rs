@@ -7,8 +7,9 @@ use zxvm_host::{PAGE_SIZE, StoreId, StoreRange, VmoRange, addr};
 
 use super::Vmo;
 use super::family::FamilyState;
-use super::source::{Provider, ROOT};
+use super::source::{Provider, ROOT, Source};
 use crate::pager::PageState;
+use crate::reclaim::Standing;
 
 /// Past every VMO.
 const END: u64 = u64::MAX - (PAGE_SIZE - 1);
@@ -91,6 +92,7 @@ impl Vmo {
         assert!(source.provider == Provider::There || source.requests.is_empty(), "nobody is left to be asked");
         let past = VmoRange::from_bounds(root.size, END);
         assert_eq!(source.states.run_at(past.start(), past.end()), (PageState::Absent, past.end()));
+        self.audit_residency(source);
         for (run, state) in source.states.runs(root.whole()) {
             let loaded = source.loaded.range(run.start()..run.end()).count();
             assert!(loaded == 0 || state.is_zero(), "{run:?} is {state:?}");
@@ -108,6 +110,21 @@ impl Vmo {
                 "{run:?} is {state:?}, and {committed:?} is there"
             );
         }
+    }
+
+    /// What the queues know is what is there, and what of it may be taken.
+    fn audit_residency(&self, source: &Source) {
+        assert_eq!(source.residency.there(), source.states.pages() + source.loaded.len() as u64);
+        let mut known = 0;
+        source.residency.reclaim().queues().each(source.residency.root(), 0..u64::MAX / PAGE_SIZE, &mut |page, is| {
+            known += 1;
+            let page = page * PAGE_SIZE;
+            let held = is.standing == Standing::Held;
+            let state = source.states.at(page);
+            assert_eq!(held, !source.is_takeable(page), "{page:#x} is {state:?}, and {is:?}");
+            assert!(state.has_page() || source.loaded.contains(&page), "{page:#x} is {state:?}, and {is:?}");
+        });
+        assert_eq!(known, source.residency.there(), "the queues miss pages");
     }
 
     fn committed(&self, store: StoreId, range: StoreRange) -> u64 {

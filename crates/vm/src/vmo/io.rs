@@ -176,7 +176,12 @@ impl Vmo {
                     PageState::CleanZero | PageState::DirtyZero => {
                         return Ok(Some((Run::Zero, (end - at) as usize)));
                     }
-                    PageState::Clean | PageState::AwaitingClean | PageState::Dirty => {}
+                    PageState::Clean | PageState::AwaitingClean | PageState::Dirty => {
+                        source.touched(VmoRange::from_bounds(
+                            layer.at,
+                            addr::round_up(layer.at + (end - first)).unwrap_or(run_end),
+                        ));
+                    }
                 }
             }
             extents = &family.contents[of as usize].extents;

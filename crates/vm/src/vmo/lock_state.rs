@@ -7,17 +7,17 @@ use super::Vmo;
 use super::family::{Content, Discard};
 
 impl Vmo {
-    /// Takes one lock back.
+    /// Takes one lock back. Answers whether it was the last.
     ///
     /// # Errors
     /// `NOT_SUPPORTED`: not discardable. `OUT_OF_RANGE`: not exactly the whole. `BAD_STATE`: there is no lock.
     ///
     /// Source: vmo.md §9.
-    pub fn unlock_content(&self, offset: u64, len: u64) -> Result<(), Status> {
+    pub(crate) fn unlock_content(&self, offset: u64, len: u64) -> Result<bool, Status> {
         let content = &mut *self.lock();
         self.check_whole_discardable(content, offset, len)?;
         content.locks = content.locks.checked_sub(1).ok_or(Status::BAD_STATE)?;
-        Ok(())
+        Ok(content.locks == 0)
     }
 
     /// # Errors

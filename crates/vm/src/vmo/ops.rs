@@ -2,7 +2,7 @@
 //! free, zero, and what is committed. (Where that may be, `vmar::ops` leads.) Ranges count from the content's start.
 
 use zxvm_host::user::UserRef;
-use zxvm_host::{PAGE_SIZE, StoreId, StoreRange, VmoRange, addr};
+use zxvm_host::{Host, PAGE_SIZE, StoreId, StoreRange, VmoRange, addr};
 use zxvm_types::Status;
 
 use super::family::{Content, InFlight, Locked};
@@ -121,12 +121,7 @@ impl Vmo {
     /// Frees the pages of `range`, none of which another content holds.
     pub(crate) fn free(&self, content: &mut Content, range: VmoRange) -> Result<(), Status> {
         let Some(range) = range.intersect(content.whole()) else { return Ok(()) };
-        content.known.forget(range);
-        for place in content.extents.places(range) {
-            let part = place.window.part(place.at, place.range.len());
-            self.host().punch(place.window.store(), part).map_err(status)?;
-        }
-        Ok(())
+        content.free_run(self.host(), range)
     }
 
     /// # Errors
@@ -276,4 +271,18 @@ pub(crate) struct Edge {
     at: u64,
     len: usize,
     bytes: [u8; PAGE_SIZE as usize],
+}
+
+impl Content {
+    /// Frees the pages of `range`, which is inside, and none of which another content holds.
+    ///
+    /// # Errors
+    /// What the host gives; parts that lie in places before have been freed.
+    pub fn free_run(&mut self, host: &dyn Host, range: VmoRange) -> Result<(), Status> {
+        self.known.forget(range);
+        self.extents.places(range).try_for_each(|place| {
+            let part = place.window.part(place.at, place.range.len());
+            host.punch(place.window.store(), part).map_err(status)
+        })
+    }
 }

@@ -3,9 +3,11 @@
 //! 1. The content that a family began with is the pager's, the *root*; it is there as long as any other of its family is.
 //! 2. A root is careful from its first day: stores to it by calls, commits and everything that frees its pages are made
 //!    under the family's lock, and so are all changes of [`States`].
-//! 3. Every page that has content and is not dirty is guarded wherever it may be stored through, and so is every zero page
+//! 3. [`Residency`] knows what is there: after each change of states it is told ([`Source::changed`]).
+//! 4. Every page that has content and is not dirty is guarded wherever it may be stored through, and so is every zero page
 //!    that a load has brought (`loaded`). All accesses to what is not there wait.
 
+use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -15,7 +17,9 @@ use zxvm_types::Status;
 use super::family::{Content, Family, FamilyState, Locked, Node};
 use super::layers::Over;
 use super::{MAX_SIZE, Shows, Vmo, VmoKind};
+use crate::error::NO_ROOM;
 use crate::pager::{PageState, RequestKind, RequestPort, Requests, States, Who, Woken};
+use crate::reclaim::{Hint, PageId, Reclaim, Residency, Whereabouts};
 use crate::store::StoreSet;
 
 /// The number of a root among the contents of its family.
@@ -73,6 +77,9 @@ pub struct Source {
     pub requests: Requests,
     /// Zero pages, by their offset, that are committed because somebody loaded from them.
     pub loaded: BTreeSet<u64>,
+    pub residency: Residency,
+    /// Whether somebody who asked for a page of it may be waiting for room.
+    pub starving: bool,
     /// Contents that lie over the root, or over one another.
     pub over: BTreeMap<u32, Over>,
 }
@@ -125,6 +132,20 @@ impl Source {
     /// What the pager was asked of this kind in `range` is dealt with.
     pub fn resolve(&mut self, kind: RequestKind, range: VmoRange, woken: &mut Woken) {
         self.requests.resolve(&*self.port, kind, range, woken);
+        self.look_again();
+    }
+
+    /// Nobody waits for the pager any more: all look again.
+    pub fn end_requests(&mut self, woken: &mut Woken) {
+        self.requests.end(&*self.port, woken);
+        self.look_again();
+    }
+
+    /// Who waits for room may need none now.
+    fn look_again(&mut self) {
+        if core::mem::take(&mut self.starving) {
+            self.residency.reclaim().eased();
+        }
     }
 
     /// All of `range` is `state` now.
@@ -133,10 +154,99 @@ impl Source {
         if !state.is_zero() {
             self.unload(range);
         }
+        self.changed(range);
+    }
+
+    /// A page that is zero has been brought by a load.
+    pub fn load(&mut self, range: VmoRange) {
+        self.loaded.extend((range.start()..range.end()).step_by(PAGE_SIZE as usize));
+        self.changed(range);
+    }
+
+    /// Pages that may be taken have been.
+    pub fn evicted(&mut self, range: VmoRange) {
+        self.unload(range);
+        for run in self.states.runs_where(range, |state| state == PageState::Clean) {
+            self.states.set(run, PageState::Absent);
+        }
+        {
+            let root = self.residency.root();
+            let queues = &mut *self.residency.reclaim().queues();
+            pages(range).for_each(|page| queues.taken(PageId { root, page }));
+        }
+        self.count();
+    }
+
+    /// Pages that were to be taken could not be.
+    pub fn put_back(&self, range: VmoRange) {
+        let root = self.residency.root();
+        let queues = &mut *self.residency.reclaim().queues();
+        pages(range).for_each(|page| queues.put_back(PageId { root, page }));
+    }
+
+    /// Whether the page is there and need not be saved first.
+    pub fn is_takeable(&self, page: u64) -> bool {
+        match self.states.at(page) {
+            PageState::Clean => true,
+            PageState::CleanZero | PageState::DirtyZero => self.loaded.contains(&page),
+            PageState::Absent | PageState::AwaitingClean | PageState::Dirty => false,
+        }
+    }
+
+    /// States in `range` have changed: the budget and the queues are told.
+    pub fn changed(&mut self, range: VmoRange) {
+        self.count();
+        let whereabouts = |state: PageState| match state {
+            PageState::Clean => Whereabouts::Takeable,
+            PageState::AwaitingClean | PageState::Dirty => Whereabouts::Held,
+            PageState::Absent | PageState::CleanZero | PageState::DirtyZero => Whereabouts::Gone,
+        };
+        let mut told = Vec::new();
+        for (run, state) in self.states.runs(range) {
+            let mut at = run.start();
+            if state.is_zero() {
+                for &page in self.loaded.range(run.start()..run.end()) {
+                    told.push((pages(VmoRange::from_bounds(at, page)), Whereabouts::Gone));
+                    told.push((pages(VmoRange::from_bounds(page, page + PAGE_SIZE)), Whereabouts::Takeable));
+                    at = page + PAGE_SIZE;
+                }
+            }
+            told.push((pages(VmoRange::from_bounds(at, run.end())), whereabouts(state)));
+        }
+        self.residency.tell(told.into_iter().filter(|(pages, _)| !pages.is_empty()));
+    }
+
+    /// The budget is told how many pages are there.
+    pub fn count(&mut self) {
+        self.residency.count(self.states.pages() + self.loaded.len() as u64);
+    }
+
+    /// Takes room for so many pages that are about to come. What is not used is to be given [back](Residency::repay).
+    ///
+    /// # Errors
+    /// [`NO_ROOM`].
+    pub fn borrow(&mut self, pages: u64) -> Result<(), Status> {
+        if self.residency.borrow(pages, pages) == pages { Ok(()) } else { Err(NO_ROOM) }
+    }
+
+    /// How many pages of `range` are zero and would take room.
+    pub fn zero_pages(&self, range: VmoRange) -> u64 {
+        let zero: u64 = self.states.runs_where(range, PageState::is_zero).iter().map(|run| run.pages()).sum();
+        zero - self.loaded.range(range.start()..range.end()).count() as u64
+    }
+
+    /// Pages of `range` are used by a call.
+    pub fn touched(&self, range: VmoRange) {
+        self.residency.reclaim().queues().touched(self.residency.root(), pages(range));
+    }
+
+    /// What becomes of the pages of `range` when memory is short.
+    pub fn hint(&self, range: VmoRange, hint: Hint) {
+        self.residency.reclaim().queues().hint(self.residency.root(), pages(range), hint);
     }
 
     /// No page of `range` is there because of a load.
-    pub fn unload(&mut self, range: VmoRange) {
+    fn unload(&mut self, range: VmoRange) {
         if let Some(&first) = self.loaded.range(range.start()..range.end()).next() {
             let mut tail = self.loaded.split_off(&first);
             let mut rest = tail.split_off(&range.end());
@@ -170,10 +280,16 @@ impl Source {
         self.resolve(RequestKind::Dirty, range, woken);
         self.unload(range);
         self.states.set(range, state);
+        self.changed(range);
         if state == PageState::Absent {
             self.port.shorten(range.start());
         }
     }
+}
+
+/// Numbers of pages.
+fn pages(range: VmoRange) -> Range<u64> {
+    range.start() / PAGE_SIZE..range.end() / PAGE_SIZE
 }
 
 impl FamilyState {
@@ -211,6 +327,16 @@ impl Locked<'_> {
         self.paged().is_some()
     }
 
+    /// The pager at the bottom of the family, in which there is one.
+    pub fn root(&self) -> &Source {
+        self.family().source.as_deref().expect("it is in a pager's tree")
+    }
+
+    /// [`Locked::root`], to be changed.
+    pub fn root_mut(&mut self) -> &mut Source {
+        self.family_mut().source.as_deref_mut().expect("it is in a pager's tree")
+    }
+
     /// [`Locked::paged`], to be changed.
     pub fn paged_mut(&mut self) -> Option<&mut Source> {
         let number = self.number();
@@ -228,6 +354,7 @@ impl Vmo {
     pub(crate) fn create_paged(
         stores: &Arc<StoreSet>,
         pager: &Arc<Pager>,
+        reclaim: &Arc<Reclaim>,
         request: PagerVmoRequest,
     ) -> Result<Arc<Self>, Status> {
         let size = addr::round_up(request.size).filter(|&size| size <= MAX_SIZE).ok_or(Status::OUT_OF_RANGE)?;
@@ -245,6 +372,8 @@ impl Vmo {
             states: States::default(),
             requests: Requests::default(),
             loaded: BTreeSet::new(),
+            residency: Residency::new(reclaim.clone()),
+            starving: false,
             over: BTreeMap::new(),
         }));
         // When it is whole: whoever closes the pager looks at it.
@@ -274,6 +403,7 @@ impl Vmo {
             for part in [gap, part].into_iter().filter(|part| !part.is_empty()) {
                 source.unload(part);
                 gone(source, part);
+                source.changed(part);
             }
         }
         Ok(())

@@ -1,0 +1,266 @@
+//! Taking clean pages of pagers' VMOs out of memory: for room in a budget, or because memory is short.
+//!
+//! 1. What may be taken is guarded wherever it may be stored through, so a page that is found clean under its family's lock stays so
+//!    while it is freed. Who copies from it without that lock is told before it goes.
+//! 2. Whether a page is used is what the page tables say: its entries are dropped, many at a time, and looked for later. Both is
+//!    done without any lock; that a mapping has changed meanwhile makes an answer wrong, and does no other harm.
+//! 3. Pages are freed a few at a time under one hold of a family's lock ([`BITE`]).
+
+use core::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use zxvm_host::{AddrRange, PAGE_SIZE, VmoRange};
+
+use super::{AddressSpace, Layout, Roots};
+use crate::reclaim::{Found, PageId, RootId, Urgency, Verdict};
+use crate::vmo::Vmo;
+use crate::vmo::family::{Family, FamilyState};
+use crate::vmo::source::ROOT;
+
+/// Pages looked at, and dropped from page tables, together.
+const BATCH: usize = 64;
+
+/// Pages freed under one hold of a lock.
+const BITE: usize = 16;
+
+/// Where a run of a root's pages is shown.
+pub(super) struct Spot {
+    pub addrs: AddrRange,
+    /// The page of the root that is shown first.
+    pub page: u64,
+}
+
+/// Gets the place of a root's pages among all, what knows where they are shown, and the pages.
+type EachRoot<'a> = &'a mut dyn FnMut(usize, &FamilyState, &Layout, &[PageId]);
+
+impl AddressSpace {
+    /// Asserts that the books of reclaim say what is there.
+    pub(super) fn audit_reclaim(&self) {
+        let families: Vec<_> = {
+            let roots = self.lock_roots();
+            roots.iter().filter_map(|(&root, family)| Some((root, family.upgrade()?))).collect()
+        };
+        let there = families.iter().map(|(root, family)| {
+            let content = family.lock(ROOT);
+            if is_root(content.family(), *root) { content.root().residency.there() } else { 0 }
+        });
+        self.reclaim.budget.audit(there.sum());
+        self.reclaim.queues().audit();
+    }
+
+    /// A pager's VMO has been made.
+    pub(super) fn enlist(&self, vmo: &Vmo) {
+        let Some(root) = vmo.lock().paged().map(|source| source.residency.root()) else { return };
+        self.lock_roots().insert(root, Arc::downgrade(vmo.family()));
+    }
+
+    pub(super) fn root_family(&self, root: RootId) -> Option<Arc<Family>> {
+        self.lock_roots().get(&root)?.upgrade()
+    }
+
+    /// Takes pages until there is room for some. Answers whether any went, or there is room by now.
+    pub(super) fn make_room(&self) -> bool {
+        let budget = &self.reclaim.budget;
+        let want = budget.chunk().saturating_sub(budget.free());
+        self.evict(want.min(BATCH as u64).max(1), Urgency::Room) > 0
+    }
+
+    /// Takes pages ahead of need, so that whoever needs room next finds some.
+    pub(super) fn keep_room(&self) {
+        const AHEAD: u64 = 32;
+        let budget = &self.reclaim.budget;
+        let ahead = (budget.limit() / 32).min(AHEAD);
+        // Where most of it is dirty, what little may go is left for those who came for it.
+        if budget.is_limited() && budget.free() < ahead / 2 && self.reclaim.queues().takeable() > 4 * ahead {
+            self.evict(ahead - budget.free().min(ahead), Urgency::Room);
+        }
+    }
+
+    /// Takes what is there beyond the budget, as far as it may be.
+    pub(super) fn trim(&self) {
+        loop {
+            let excess = self.reclaim.budget.excess();
+            if excess == 0 || self.evict(excess, Urgency::Room) == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Takes `want` pages, or a few more, in the order of the queues. Answers how many: fewer if no more may be taken.
+    pub(super) fn evict(&self, want: u64, urgency: Urgency) -> u64 {
+        let (mut arm, mut batch, mut freed) = (Vec::new(), Vec::new(), 0);
+        while freed < want {
+            arm.clear();
+            batch.clear();
+            {
+                let queues = &mut *self.reclaim.queues();
+                queues.arm_next(BATCH, &mut arm);
+                queues.candidates(BATCH.min((want - freed) as usize), urgency, &mut batch);
+            }
+            self.arm(&mut arm);
+            if batch.is_empty() {
+                break;
+            }
+            batch.sort_unstable();
+            let found = self.look(&batch);
+            let mut take = Vec::with_capacity(batch.len());
+            {
+                let queues = &mut *self.reclaim.queues();
+                let verdicts =
+                    batch.iter().zip(found).filter(|&(&page, found)| queues.settle(page, found) == Verdict::Take);
+                take.extend(verdicts.map(|(&page, _)| page));
+            }
+            freed += self.take(&take);
+        }
+        freed
+    }
+
+    /// Drops the page-table entries of pages, so that it shows whether they are used.
+    fn arm(&self, pages: &mut [PageId]) {
+        if pages.is_empty() {
+            return;
+        }
+        pages.sort_unstable();
+        let mut addrs = Vec::with_capacity(pages.len());
+        self.each_root(pages, &mut |_, family, layout, pages| {
+            addrs.extend(runs(pages).flat_map(|run| self.spots(layout, family, run)).map(|spot| spot.addrs));
+        });
+        // Where it is refused the pages seem to be in use for a while.
+        let _ = self.host.drop_entries(&addrs);
+    }
+
+    /// Which of the pages have been used since their entries were dropped.
+    fn look(&self, pages: &[PageId]) -> Vec<Found> {
+        let mut found = vec![Found::Unused; pages.len()];
+        let mut spots = Vec::new();
+        self.each_root(pages, &mut |start, family, layout, pages| {
+            for run in runs(pages) {
+                spots.extend(self.spots(layout, family, run).map(|spot| (start, pages.len(), spot)));
+            }
+        });
+        for (start, len, spot) in spots {
+            let mut mark = |from: u64, to: u64, what: Found| {
+                let first = spot.page + (from - spot.addrs.start()) / PAGE_SIZE;
+                let pages = &pages[start..start + len];
+                let from_index = pages.partition_point(|id| id.page < first);
+                let until = first + (to - from) / PAGE_SIZE;
+                for (index, _) in pages.iter().enumerate().skip(from_index).take_while(|(_, id)| id.page < until) {
+                    let found = &mut found[start + index];
+                    if *found != Found::Used {
+                        *found = what;
+                    }
+                }
+            };
+            let mut at = spot.addrs.start();
+            let looked = self.host.absent_runs(spot.addrs, &mut |absent| {
+                if at < absent.start() {
+                    mark(at, absent.start(), Found::Used);
+                }
+                at = absent.end();
+            });
+            match looked {
+                Ok(()) if at < spot.addrs.end() => mark(at, spot.addrs.end(), Found::Used),
+                Ok(()) => {}
+                Err(_) => mark(spot.addrs.start(), spot.addrs.end(), Found::Unknown),
+            }
+        }
+        found
+    }
+
+    /// Frees pages, as far as they may be still. Answers how many.
+    fn take(&self, pages: &[PageId]) -> u64 {
+        let mut freed = 0;
+        for pages in pages.chunk_by(|a, b| a.root == b.root).flat_map(|pages| pages.chunks(BITE)) {
+            let Some(family) = self.root_family(pages[0].root) else { continue };
+            freed += take_bite(&family, pages);
+        }
+        self.reclaim.done.evicted.fetch_add(freed, Ordering::Relaxed);
+        freed
+    }
+
+    /// Calls `each` for the pages of each root that is there, under the locks it takes to find where they are shown: with the place of
+    /// the first in `pages`, which are in order.
+    fn each_root(&self, pages: &[PageId], each: EachRoot<'_>) {
+        let mut start = 0;
+        for pages in pages.chunk_by(|a, b| a.root == b.root) {
+            if let Some(family) = self.root_family(pages[0].root) {
+                let layout = self.layout.read();
+                let content = family.lock(ROOT);
+                if is_root(content.family(), pages[0].root) {
+                    each(start, content.family(), &layout, pages);
+                }
+            }
+            start += pages.len();
+        }
+    }
+
+    /// Where a run of a root's pages is shown.
+    pub(super) fn spots(&self, layout: &Layout, family: &FamilyState, run: VmoRange) -> impl Iterator<Item = Spot> {
+        let mut seen = family.seen_through(ROOT, run);
+        seen.push((ROOT, run));
+        seen.into_iter().flat_map(move |(content, shown)| {
+            let origin = family.contents[content as usize].origin;
+            let parts = layout.parts(self.root, family, content, shown);
+            parts
+                .into_iter()
+                .map(move |part| Spot { addrs: part.addrs, page: (origin + part.range.start()) / PAGE_SIZE })
+        })
+    }
+
+    pub(super) fn lock_roots(&self) -> MutexGuard<'_, Roots> {
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the family's root is there, and is this one.
+pub(super) fn is_root(family: &FamilyState, root: RootId) -> bool {
+    family.source.as_ref().is_some_and(|source| source.residency.root() == root)
+}
+
+fn take_bite(family: &Family, pages: &[PageId]) -> u64 {
+    let mut content = family.lock(ROOT);
+    if !is_root(content.family(), pages[0].root) {
+        return 0;
+    }
+    let mut freed = 0;
+    // Before they go: who copies from them without the lock looks afterwards.
+    family.moved();
+    for run in runs(pages) {
+        // Place by place: what is refused is all there still.
+        let mut parts: Vec<VmoRange> = Vec::new();
+        for place in content.extents.places(run) {
+            let source = content.paged().expect("it is the root");
+            let pages = (place.range.start()..place.range.end()).step_by(PAGE_SIZE as usize);
+            let mut first = true;
+            for page in pages.filter(|&page| source.is_takeable(page)) {
+                match parts.last_mut() {
+                    Some(last) if last.end() == page && !first => {
+                        *last = VmoRange::from_bounds(last.start(), page + PAGE_SIZE);
+                    }
+                    Some(_) | None => parts.push(VmoRange::from_bounds(page, page + PAGE_SIZE)),
+                }
+                first = false;
+            }
+        }
+        for part in parts {
+            let result = content.free_run(family.host(), part);
+            let source = content.paged_mut().expect("it is the root");
+            if result.is_err() {
+                source.put_back(part);
+                continue;
+            }
+            source.evicted(part);
+            content.losses += 1;
+            freed += part.pages();
+        }
+    }
+    freed
+}
+
+/// Runs of pages that are next to one another, in bytes.
+fn runs(pages: &[PageId]) -> impl Iterator<Item = VmoRange> {
+    pages.chunk_by(|a, b| a.page + 1 == b.page).map(|run| {
+        let start = run[0].page * PAGE_SIZE;
+        VmoRange::from_bounds(start, start + run.len() as u64 * PAGE_SIZE)
+    })
+}
