@@ -44,6 +44,43 @@ extern zx_status_t zxvm_vmo_free_zero_pages(ZX_HANDLE_USE zx_handle_t vmo, uint6
 // thread can be had.
 extern zx_status_t zxvm_free_zero_pages_every(uint64_t nanoseconds);
 
+// Limits how much of what pagers provide is in memory, in bytes, rounded down to pages. Pages that were not used for long go first,
+// those that are not needed (ZX_VMO_OP_DONT_NEED) before all others, those that always are (ZX_VMO_OP_ALWAYS_NEED) last, and those
+// that are dirty never: an access that needs room where all is dirty waits until something was saved. Without it the environment
+// variable ZXVM_BUDGET decides, such as 64M; without that it is ZXVM_BUDGET_NONE. ZX_ERR_INVALID_ARGS: less than 256 KiB.
+#define ZXVM_BUDGET_NONE UINT64_MAX
+extern zx_status_t zxvm_set_memory_budget(uint64_t bytes);
+
+// How much of what pagers provide is in memory, and what has become of it. Bytes, but for the last two.
+typedef struct zxvm_memory_stats {
+  // How much there may be; ZXVM_BUDGET_NONE: any amount.
+  uint64_t budget_bytes;
+  // How much is there.
+  uint64_t resident_bytes;
+  // Of that: has to be saved before it may go; was not needed again since it came; was; was said not to be needed, and not
+  // used since; was said to be always needed.
+  uint64_t dirty_bytes;
+  uint64_t newcomer_bytes;
+  uint64_t proven_bytes;
+  uint64_t need_not_bytes;
+  uint64_t need_bytes;
+  // Brought in by pagers so far; taken out so far; brought in that had been taken out not long before.
+  uint64_t supplied_bytes;
+  uint64_t evicted_bytes;
+  uint64_t refaulted_bytes;
+  // How many accesses came to the library; how often one had to wait because nothing could be taken.
+  uint64_t faults;
+  uint64_t starved;
+} zxvm_memory_stats_t;
+extern zx_status_t zxvm_get_memory_stats(zxvm_memory_stats_t* stats);
+
+// Takes about so many bytes of clean pages of pagers' VMOs out of memory at once, whichever turn it is. `taken` gets how many.
+extern zx_status_t zxvm_reclaim(uint64_t bytes, uint64_t* taken);
+
+// A handle to the event that has ZX_EVENT_SIGNALED while pagers should save what is dirty: half of the budget is, or somebody
+// waits for room, or memory is short. It can be waited for, and not be signalled.
+extern zx_status_t zxvm_writeback_event(zx_handle_t* out);
+
 __END_CDECLS
 
 #endif // ZXVM_ZXVM_H_

@@ -1,7 +1,7 @@
 //! The engine as one value: host, stores, address space, handles, and the handles that a process is born with.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use zxvm_host::linux::{Delivery, LinuxHost, in_child, install_fault_recovery, keep_from_children};
@@ -10,6 +10,7 @@ use zxvm_object::{Handle, HandleTable, Job, Koids, Object, PagerObject, Port, Pr
 use zxvm_types::*;
 use zxvm_vm::{AddressSpace, StoreSet};
 
+use crate::memory::{WritebackEvent, budget_of};
 use crate::system_event::SystemEvents;
 use crate::zero_scan::ZeroScan;
 
@@ -38,6 +39,7 @@ pub struct Kernel {
     pub(crate) koids: Koids,
     pub(crate) zero_scan: ZeroScan,
     pub(crate) system_events: SystemEvents,
+    pub(crate) writeback: Arc<WritebackEvent>,
     host: Arc<dyn Host>,
     process: zx_handle_t,
     root: zx_handle_t,
@@ -54,10 +56,11 @@ impl Kernel {
     /// The process's own engine, on Linux, made at the first call.
     ///
     /// Which thread deals with accesses that wait is what [`Kernel::set_fault_delivery`] said; if it said nothing, what the
-    /// environment variable `ZXVM_FAULTS` says, `thread` (as without it) or `inline`.
+    /// environment variable `ZXVM_FAULTS` says, `thread` (as without it) or `inline`. `ZXVM_BUDGET` says how much of what pagers
+    /// provide may be in memory to begin with, such as `64M`.
     ///
     /// # Errors
-    /// `BAD_STATE`: this process was forked from one that had an engine. `INVALID_ARGS`: `ZXVM_FAULTS` says something else.
+    /// `BAD_STATE`: this process was forked from one that had an engine. `INVALID_ARGS`: one of these variables says something else.
     /// `NO_RESOURCES`, `NO_MEMORY`, `ACCESS_DENIED`,
     /// `INTERNAL`: Linux refused what the engine needs (`/proc`, a file descriptor, address space).
     pub fn current() -> Result<&'static Self, Status> {
@@ -99,6 +102,10 @@ impl Kernel {
         let host = LinuxHost::new(delivery).map_err(zxvm_vm::status)?;
         let config = Config { seed: u64::from_ne_bytes(seed), ..Config::default() };
         let kernel = Self::new(Arc::new(host), config)?;
+        if let Some(budget) = std::env::var_os("ZXVM_BUDGET") {
+            let budget = budget.to_str().and_then(budget_of).ok_or(Status::INVALID_ARGS)?;
+            kernel.set_memory_budget(Some(budget))?;
+        }
         // Buffers may be given by address in Rust too.
         install_fault_recovery();
         keep_from_children(kernel.space.range());
@@ -125,8 +132,11 @@ impl Kernel {
         let root = handles.insert(root, rights)?;
         let job = handles.insert(Object::Job(Arc::new(Job::root(job_koid))), ZX_DEFAULT_JOB_RIGHTS)?;
         let system_events = SystemEvents::new(&koids);
+        let writeback = Arc::new(WritebackEvent::new(&koids));
+        let sink: Weak<WritebackEvent> = Arc::downgrade(&writeback);
+        space.observe_writeback(sink);
         let zero_scan = ZeroScan::default();
-        Ok(Self { stores, space, handles, koids, zero_scan, system_events, host, process, root, job })
+        Ok(Self { stores, space, handles, koids, zero_scan, system_events, writeback, host, process, root, job })
     }
 
     /// What it runs on.

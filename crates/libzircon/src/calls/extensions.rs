@@ -13,7 +13,7 @@ use crate::entry::{call, extensions, guarded};
 use crate::user::{OutPtr, in_buffer, out_buffer};
 
 /// Puts a result where the caller wants it, if anywhere.
-fn put<T>(to: Option<OutPtr<T>>, value: T) -> Result<(), Status>
+pub(super) fn put<T>(to: Option<OutPtr<T>>, value: T) -> Result<(), Status>
 where
     OutPtr<T>: Out<T>,
 {

@@ -3,6 +3,7 @@
 mod extensions;
 mod futex;
 mod handle;
+mod memory;
 mod object;
 mod pager;
 mod port;

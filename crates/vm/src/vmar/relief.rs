@@ -27,6 +27,11 @@ impl AddressSpace {
         discarded + self.evict(pages.saturating_sub(discarded), urgency)
     }
 
+    /// Takes at most about so many pages, whichever turn it is. Answers how many went.
+    pub fn take_pages(&self, pages: u64) -> u64 {
+        self.evict(pages, Urgency::Room)
+    }
+
     /// Memory is short, or not any more: pagers are to save what is dirty, whatever the budget.
     pub fn set_short(&self, short: bool) {
         self.reclaim.set_short(short);
