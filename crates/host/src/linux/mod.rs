@@ -15,6 +15,7 @@ mod inline;
 mod pagemap;
 pub mod probe;
 pub mod reserve;
+pub mod ring;
 mod sys;
 pub mod user;
 mod words;
