@@ -50,6 +50,14 @@ pub trait Backing: Send + Sync + 'static {
         Err(ErrorKind::ReadOnlyFilesystem.into())
     }
 
+    /// Writes all of each piece at its offset, in any order. Pieces do not overlap.
+    ///
+    /// # Errors
+    /// As [`write_at`](Self::write_at). Any of the pieces may have been written then.
+    fn write_many(&self, pieces: &[(u64, &[u8])]) -> io::Result<()> {
+        pieces.iter().try_for_each(|&(offset, data)| self.write_at(offset, data))
+    }
+
     /// Makes the range zero. Writes zeros if there is no better way.
     ///
     /// # Errors
@@ -154,6 +162,10 @@ impl<B: Backing + ?Sized> Backing for Arc<B> {
 
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         (**self).write_at(offset, data)
+    }
+
+    fn write_many(&self, pieces: &[(u64, &[u8])]) -> io::Result<()> {
+        (**self).write_many(pieces)
     }
 
     fn zero_at(&self, range: Range<u64>) -> io::Result<()> {

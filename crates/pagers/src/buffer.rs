@@ -17,6 +17,11 @@ impl PageBuffer {
         Self { bytes, start, len }
     }
 
+    /// The bytes, to look at.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.start..self.start + self.len]
+    }
+
     /// The bytes.
     pub fn bytes(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.start + self.len]

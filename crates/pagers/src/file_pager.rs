@@ -17,7 +17,7 @@ use crate::core::{Aux, Config, Core, Lengths};
 use crate::errors::{guarded, status_of};
 use crate::reads::Ticket;
 use crate::stats::{Stats, add};
-use crate::writeback::{PIECE, Progress, Written};
+use crate::writeback::{Batch, Progress, Written};
 
 /// How a [`FilePager`] is to be.
 #[derive(Debug, Clone)]
@@ -195,7 +195,8 @@ impl<B: Backing> FilePager<B> {
         self.shared.set_len(len)
     }
 
-    /// Writes back all that was dirty when it was called, lowest first, and makes it durable.
+    /// Writes back all that was dirty when it was called, lowest first (small pieces [together](Backing::write_many)), and makes it
+    /// durable.
     ///
     /// # Errors
     /// The first of the backing. What was not durable before it stays dirty; calling again writes it again.
@@ -444,25 +445,27 @@ impl<B: Backing> Shared<B> {
             guarded(|| self.backing.set_len(lengths.lowest))?;
             self.core.lengths().backing = lengths.lowest;
         }
-        let longest = pieces.iter().map(|piece| piece.range.end - piece.range.start).fold(0, u64::max);
-        let mut buffer = vec![0; longest.min(PIECE) as usize];
+        let mut batch = Batch::for_pieces(&pieces);
         for piece in pieces {
-            self.core.begin(&piece)?;
-            let inside = self.core.inside(&piece);
-            let bytes = inside.end - inside.start;
-            if piece.is_zero {
-                guarded(|| self.backing.zero_at(inside))?;
-            } else {
-                let data = &mut buffer[..bytes as usize];
-                self.core.vmo.read(data, inside.start)?;
-                guarded(|| self.backing.write_at(inside.start, data))?;
+            if piece.is_zero || !batch.has_room(&piece) {
+                batch.write(&self.backing, &mut progress)?;
             }
-            progress.wrote(piece, bytes);
-            if progress.open_bytes >= self.sync_every {
+            if piece.is_zero {
+                self.core.begin(&piece)?;
+                let inside = self.core.inside(&piece);
+                let bytes = inside.end - inside.start;
+                guarded(|| self.backing.zero_at(inside))?;
+                progress.wrote(piece, bytes);
+            } else {
+                batch.read(&self.core, piece)?;
+            }
+            if progress.open_bytes + batch.bytes >= self.sync_every {
+                batch.write(&self.backing, &mut progress)?;
                 guarded(|| self.backing.sync())?;
                 progress.synced(&self.core)?;
             }
         }
+        batch.write(&self.backing, &mut progress)?;
         let lengths = *self.core.lengths();
         let resized = lengths.backing != lengths.now || lengths.lowest != lengths.now;
         if lengths.backing != lengths.now {

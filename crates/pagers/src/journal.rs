@@ -210,11 +210,32 @@ impl Change {
 }
 
 fn apply<B: Backing>(backing: &B, changes: &[Change]) -> io::Result<()> {
-    changes.iter().try_for_each(|change| match change {
-        Change::Write { offset, data } => backing.write_at(*offset, data),
-        Change::Zero(range) => backing.zero_at(range.clone()),
-        Change::End(len) => backing.set_len(*len),
-    })
+    let mut writes: Vec<(u64, &[u8])> = Vec::new();
+    let flush = |writes: &mut Vec<_>| {
+        let done = if writes.is_empty() { Ok(()) } else { backing.write_many(writes) };
+        writes.clear();
+        done
+    };
+    for change in changes {
+        match change {
+            Change::Write { offset, data } => {
+                // The later of two that overlap counts.
+                if writes.last().is_some_and(|(last, data)| *offset < last + data.len() as u64) {
+                    flush(&mut writes)?;
+                }
+                writes.push((*offset, data));
+            }
+            Change::Zero(range) => {
+                flush(&mut writes)?;
+                backing.zero_at(range.clone())?;
+            }
+            Change::End(len) => {
+                flush(&mut writes)?;
+                backing.set_len(*len)?;
+            }
+        }
+    }
+    flush(&mut writes)
 }
 
 fn write_batch(journal: &File, changes: &[Change]) -> io::Result<()> {
@@ -350,6 +371,11 @@ mod tests {
             Ok(())
         }
 
+        /// The last first: no order is promised.
+        fn write_many(&self, pieces: &[(u64, &[u8])]) -> io::Result<()> {
+            pieces.iter().rev().try_for_each(|(offset, data)| self.write_at(*offset, data))
+        }
+
         fn sync(&self) -> io::Result<()> {
             self.call()
         }
@@ -424,6 +450,23 @@ mod tests {
             let (_, recovered) = Journaled::open(inner, &path).unwrap();
             assert_eq!(recovered, Recovered::Finished(3), "after {calls} calls");
             assert_eq!(inner.bytes(), expected);
+        }
+    }
+
+    #[test]
+    fn the_later_of_two_writes_to_a_place_counts() {
+        let (_folder, path) = journal();
+        let inner = memory();
+        let (journaled, _) = Journaled::open(inner, &path).unwrap();
+        for (at, byte, len) in [(0, 1, 10), (5, 2, 10), (40, 3, 10), (20, 4, 25), (60, 5, 1)] {
+            journaled.write_at(at, &vec![byte; len]).unwrap();
+        }
+        journaled.sync().unwrap();
+        let bytes = inner.bytes();
+        let places =
+            [(0..5, 1), (5..15, 2), (15..20, 0), (20..45, 4), (45..50, 3), (50..60, 0), (60..61, 5), (61..100, 0)];
+        for (place, byte) in places {
+            assert!(bytes[place.clone()].iter().all(|found| *found == byte), "{place:?} in {bytes:?}");
         }
     }
 

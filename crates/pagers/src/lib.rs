@@ -28,8 +28,8 @@
 //!    whoever asked for the writeback.
 //! 6. What lies past the end of the backing, in the last page and beyond, reads as zero and is not written back.
 //!
-//! There is no io_uring here: its crates want `unsafe` for every request, and a pager's reads are few and large once it reads
-//! ahead. `O_DIRECT` is offered by [`DirectFile`].
+//! `O_DIRECT` is offered by [`DirectFile`], io_uring by [`RingFile`]; the two go together as far as Linux allows either. Whoever may
+//! have no ring is served without one, and can ask why ([`NoRing`]).
 #![forbid(unsafe_code)]
 
 mod ahead;
@@ -44,6 +44,8 @@ mod errors;
 mod file_pager;
 mod journal;
 mod reads;
+mod ring_file;
+mod rings;
 mod stats;
 mod writeback;
 
@@ -54,8 +56,10 @@ pub use checksum::checksum;
 pub use direct::DirectFile;
 pub use file_pager::{FilePager, PagerBuilder};
 pub use journal::{Journaled, Recovered};
+pub use ring_file::RingFile;
 pub use stats::Stats;
 pub use writeback::Written;
+pub use zxvm_host::linux::ring::NoRing;
 
 /// Bytes in a page.
 pub const PAGE_SIZE: u64 = 4096;

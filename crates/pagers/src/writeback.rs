@@ -1,6 +1,7 @@
 //! Writing dirty pages back, in order.
 //!
-//! 1. Lowest first. A piece is begun just before it is read, so that the newest content goes.
+//! 1. Lowest first. A piece is begun just before it is read, so that the newest content goes. Pieces that are small are read
+//!    one after the other and written together ([`Batch`]).
 //! 2. After every so many bytes, and at the end, the backing makes it durable; only then are the pieces ended, and clean.
 //! 3. Before that, reads end that may have older content (see `reads`).
 //! 4. What is zero without pages is one piece, however long: it is begun and ended as a whole or stays dirty.
@@ -11,10 +12,13 @@ use std::ops::Range;
 use zxvm::{PagerOp, PagerWritebackBeginOptions, Status, VmoDirtyRange};
 
 use crate::PAGE_SIZE;
+use crate::backing::Backing;
+use crate::buffer::PageBuffer;
 use crate::core::Core;
+use crate::errors::guarded;
 use crate::stats::add;
 
-/// Bytes of a piece that has pages.
+/// Bytes of a piece that has pages at most, and of pieces that are written together.
 pub const PIECE: u64 = 1 << 20;
 
 /// What a writeback wrote.
@@ -35,6 +39,12 @@ pub struct Written {
 pub struct Piece {
     pub range: Range<u64>,
     pub is_zero: bool,
+}
+
+impl Piece {
+    fn len(&self) -> u64 {
+        self.range.end - self.range.start
+    }
 }
 
 impl Core {
@@ -69,6 +79,59 @@ impl Core {
     pub fn inside(&self, piece: &Piece) -> Range<u64> {
         let end = self.lengths().now;
         piece.range.start.min(end)..piece.range.end.min(end)
+    }
+}
+
+/// Pieces that have been read and are to be written together. None is zero; each starts at a page of the buffer.
+pub struct Batch {
+    buffer: PageBuffer,
+    /// With where it is in the buffer. What of it lies past the end has no place in the backing.
+    read: Vec<(Piece, Range<usize>)>,
+    /// Where the next starts.
+    next: usize,
+    /// Bytes that have a place.
+    pub bytes: u64,
+}
+
+impl Batch {
+    /// With room for all of these, or for the longest and as much as that may be.
+    pub fn for_pieces(pieces: &[Piece]) -> Self {
+        let bytes: u64 = pieces.iter().filter(|piece| !piece.is_zero).map(Piece::len).sum();
+        Self { buffer: PageBuffer::new(bytes.min(PIECE) as usize), read: Vec::new(), next: 0, bytes: 0 }
+    }
+
+    /// Whether the piece can be read as well.
+    pub fn has_room(&self, piece: &Piece) -> bool {
+        self.next as u64 + piece.len() <= PIECE
+    }
+
+    /// Begins the piece, for which there must be room, and reads it.
+    pub fn read(&mut self, core: &Core, piece: Piece) -> Result<(), Status> {
+        core.begin(&piece)?;
+        let inside = core.inside(&piece);
+        let place = self.next..self.next + (inside.end - inside.start) as usize;
+        core.vmo.read(&mut self.buffer.bytes()[place.clone()], inside.start)?;
+        self.next += piece.len() as usize;
+        self.bytes += place.len() as u64;
+        self.read.push((piece, place));
+        Ok(())
+    }
+
+    /// Writes what has been read. On an error all of it stays dirty.
+    pub fn write<B: Backing>(&mut self, backing: &B, progress: &mut Progress) -> io::Result<()> {
+        let bytes = self.buffer.as_slice();
+        let with_place = self.read.iter().filter(|(_, place)| !place.is_empty());
+        let pieces: Vec<_> = with_place.map(|(piece, place)| (piece.range.start, &bytes[place.clone()])).collect();
+        match pieces[..] {
+            [] => {}
+            [(offset, data)] => guarded(|| backing.write_at(offset, data))?,
+            [_, ..] => guarded(|| backing.write_many(&pieces))?,
+        }
+        (self.next, self.bytes) = (0, 0);
+        for (piece, place) in self.read.drain(..) {
+            progress.wrote(piece, place.len() as u64);
+        }
+        Ok(())
     }
 }
 

@@ -2,46 +2,84 @@
 
 mod common;
 
+use std::fs::File;
 use std::io::{Cursor, ErrorKind, Write};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
 use common::*;
 use zxvm::{Status, VmarFlags, VmoOp};
-use zxvm_pagers::{DirectFile, FilePager, PagerBuilder, SeekReader};
+use zxvm_host::linux::ring::without_rings;
+use zxvm_pagers::{Backing, DirectFile, FilePager, NoRing, PagerBuilder, RingFile, SeekReader};
 
 fn one_thread() -> PagerBuilder {
     PagerBuilder::new().threads(1.try_into().unwrap())
+}
+
+/// Loads every word, and reads all.
+fn reads_as(name: &str, backing: Arc<dyn Backing>, content: &[u8]) {
+    let pager = FilePager::new(backing).unwrap();
+    let vmo = pager.vmo().unwrap();
+    let (len, size) = (content.len() as u64, (content.len() as u64).next_multiple_of(P));
+    assert_eq!((pager.len(), vmo.get_size().unwrap()), (len, size), "{name}");
+    let mut expected = content.to_vec();
+    expected.resize(size as usize, 0);
+    let words = map(&vmo, VmarFlags::PERM_READ);
+    for at in (0..size).step_by(8) {
+        assert_eq!(words.load(at as usize / 8), word(&expected, at), "{name}, {len} bytes, at {at}");
+    }
+    assert!(vmo.read_to_vec::<u8>(0, size).unwrap() == expected, "{name}, {len} bytes");
+    let stats = pager.stats();
+    assert!(stats.pages_asked + stats.pages_ahead >= size / P && stats.pages_asked <= size / P, "{name}: {stats:?}");
 }
 
 #[test]
 fn a_file_reads_as_it_is_and_zero_to_the_end_of_its_last_page() {
     for len in [1, 4095, 4096, 4097, 1_000_000, 3 << 20] {
         let content = pattern(len);
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&content).unwrap();
-        let pager = FilePager::new(file).unwrap();
-        let vmo = pager.vmo().unwrap();
-        let size = (len as u64).next_multiple_of(P);
-        assert_eq!((pager.len(), vmo.get_size().unwrap()), (len as u64, size));
-        let mut expected = content;
-        expected.resize(size as usize, 0);
-        let words = map(&vmo, VmarFlags::PERM_READ);
-        for at in (0..size).step_by(8) {
-            assert_eq!(words.load(at as usize / 8), word(&expected, at), "{len}, at {at}");
-        }
-        assert!(vmo.read_to_vec::<u8>(0, size).unwrap() == expected);
-        let stats = pager.stats();
-        assert!(stats.pages_asked + stats.pages_ahead >= size / P && stats.pages_asked <= size / P, "{stats:?}");
+        over_files(&content, |name, backing, _| reads_as(name, backing, &content));
+    }
+}
+
+/// By calls, so that windows are as large as they may be at once.
+#[test]
+fn large_reads_end_where_the_file_does() {
+    for len in [(2 << 20) - 1, 2 << 20, (2 << 20) + (256 << 10) + 513] {
+        let content = pattern(len);
+        over_files(&content, |name, backing, _| {
+            let pager = FilePager::new(backing).unwrap();
+            let vmo = pager.vmo().unwrap();
+            vmo.op_range(VmoOp::COMMIT, 0, vmo.get_size().unwrap()).unwrap();
+            assert!(vmo.read_to_vec::<u8>(0, len as u64).unwrap() == content, "{name}, {len} bytes");
+            let past = vmo.read_to_vec::<u8>(len as u64, vmo.get_size().unwrap() - len as u64).unwrap();
+            assert!(past.iter().all(|byte| *byte == 0), "{name}, {len} bytes");
+        });
     }
 }
 
 #[test]
+fn where_rings_are_refused_files_are_read_without() {
+    let content = pattern(1_000_000);
+    without_rings(|| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&content).unwrap();
+        let by_ring = RingFile::new(file.reopen().unwrap());
+        assert!(by_ring.why_not().is_some_and(NoRing::is_final), "{by_ring:?}");
+        let direct = DirectFile::open(file.path(), true).unwrap();
+        assert_eq!(direct.why_not(), by_ring.why_not());
+        over_files(&content, |name, backing, _| reads_as(name, backing, &content));
+    });
+}
+
+#[test]
 fn an_empty_file_has_an_empty_vmo() {
-    let pager = FilePager::new(tempfile::tempfile().unwrap()).unwrap();
-    assert!(pager.is_empty());
-    assert_eq!(pager.vmo().unwrap().get_size(), Ok(0));
-    assert_eq!(pager.writeback().unwrap().bytes, 0);
+    over_files(b"", |name, backing, _| {
+        let pager = FilePager::new(backing).unwrap();
+        assert!(pager.is_empty(), "{name}");
+        assert_eq!(pager.vmo().unwrap().get_size(), Ok(0), "{name}");
+        assert_eq!(pager.writeback().unwrap().bytes, 0, "{name}");
+    });
 }
 
 #[test]
@@ -54,22 +92,6 @@ fn what_reads_and_seeks_will_do_and_cannot_be_written() {
     let root = zxvm::runtime::vmar_root_self();
     let writable = VmarFlags::PERM_READ | VmarFlags::PERM_WRITE;
     assert_eq!(root.map(0, &vmo, 0, 4096, writable), Err(Status::ACCESS_DENIED));
-}
-
-#[test]
-fn past_the_page_cache_it_is_the_same() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("file");
-    let content = pattern(300_001);
-    std::fs::write(&path, &content).unwrap();
-    let pager = FilePager::new(DirectFile::open(&path, true).unwrap()).unwrap();
-    let vmo = pager.vmo().unwrap();
-    assert!(vmo.read_to_vec::<u8>(0, 300_001).unwrap() == content);
-    vmo.write(b"written", 299_994).unwrap();
-    pager.writeback().unwrap();
-    let mut expected = content;
-    expected[299_994..].copy_from_slice(b"written");
-    assert!(std::fs::read(&path).unwrap() == expected);
 }
 
 /// In order: reads of 1, 2, 4, 8, 16 pages, then 16. Anywhere else: a page.
@@ -260,21 +282,20 @@ fn who_waits_when_the_pager_goes_fails_and_what_is_there_stays() {
         backing.set_mood(Mood::Fine);
         dropped.join().unwrap();
     });
-    assert_eq!(std::sync::Arc::strong_count(&backing), 1, "nothing keeps the backing");
+    assert_eq!(Arc::strong_count(&backing), 1, "nothing keeps the backing");
     assert_eq!(vmo.read_to_vec::<u8>(0, P).unwrap(), backing.content()[..P as usize]);
     assert_eq!(vmo.read_to_vec::<u8>(40 * P, 8), Err(Status::BAD_STATE));
 }
 
 #[test]
 fn a_file_that_was_cut_reads_as_zero_where_it_was() {
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(&pattern(10 * 4096)).unwrap();
-    let other = file.try_clone().unwrap();
-    let pager = FilePager::new(file).unwrap();
-    let vmo = pager.vmo().unwrap();
-    other.set_len(5000).unwrap();
-    let mut expected = pattern(5000);
-    expected.resize(10 * 4096, 0);
-    assert!(vmo.read_to_vec::<u8>(0, 10 * P).unwrap() == expected);
-    assert_eq!(vmo.info().unwrap().committed_bytes, 2 * P, "zeros have no pages");
+    over_files(&pattern(10 * 4096), |name, backing, path| {
+        let pager = FilePager::new(backing).unwrap();
+        let vmo = pager.vmo().unwrap();
+        File::options().write(true).open(path).unwrap().set_len(5000).unwrap();
+        let mut expected = pattern(5000);
+        expected.resize(10 * 4096, 0);
+        assert!(vmo.read_to_vec::<u8>(0, 10 * P).unwrap() == expected, "{name}");
+        assert_eq!(vmo.info().unwrap().committed_bytes, 2 * P, "{name}: zeros have no pages");
+    });
 }

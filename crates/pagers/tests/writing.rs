@@ -2,43 +2,129 @@
 
 mod common;
 
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use common::*;
 use zxvm::{Status, VmarFlags, VmoOp};
-use zxvm_pagers::{FilePager, PagerBuilder, Written};
+use zxvm_host::linux::ring::without_rings;
+use zxvm_pagers::{Backing, FilePager, PagerBuilder, Written};
 
 #[test]
 fn a_file_has_what_was_written_and_only_that_is_written() {
-    let mut file = tempfile::tempfile().unwrap();
-    let mut expected = pattern(100_000);
-    file.write_all(&expected).unwrap();
-    let pager = FilePager::new(file).unwrap();
+    over_files(&pattern(100_000), |name, backing, path| {
+        let mut expected = pattern(100_000);
+        let pager = FilePager::new(backing).unwrap();
+        let vmo = pager.vmo().unwrap();
+        let words = map(&vmo, VmarFlags::PERM_READ | VmarFlags::PERM_WRITE);
+        words.store(0, 0x0102_0304_0506_0708);
+        expected[..8].copy_from_slice(&0x0102_0304_0506_0708_u64.to_ne_bytes());
+        vmo.write(b"hello", 50_000).unwrap();
+        expected[50_000..50_005].copy_from_slice(b"hello");
+        vmo.write(b"the end, and past it", 99_990).unwrap();
+        expected[99_990..].copy_from_slice(b"the end, a");
+        assert_eq!(pager.dirty_bytes(), Ok(3 * P), "{name}");
+        let written = pager.writeback().unwrap();
+        let last = 100_000 - 99_990 / P * P;
+        assert_eq!(written, Written { bytes: 2 * P + last, zero_bytes: 0, ranges: 3, syncs: 1 }, "{name}");
+        assert_eq!(pager.dirty_bytes(), Ok(0), "{name}");
+        assert_eq!(pager.writeback().unwrap(), Written::default(), "{name}: nothing is dirty");
+        assert!(fs::read(path).unwrap() == expected, "{name}");
+        // The next store is seen.
+        words.store(0, 7);
+        assert_eq!(pager.dirty_bytes(), Ok(P), "{name}");
+    });
+}
+
+/// Every third page of some hundreds, so that batches are full, and pieces that fill more than one.
+fn many_pages_go_to_their_places() {
+    const COUNT: u64 = 1500;
+    over_files(&pattern((COUNT * P) as usize), |name, backing, path| {
+        let mut expected = pattern((COUNT * P) as usize);
+        let pager = FilePager::new(backing).unwrap();
+        let vmo = pager.vmo().unwrap();
+        let mut write = |start: u64, count: u64| {
+            let data: Vec<u8> = (0..count * P).map(|at| (start * 7 + at / 3) as u8).collect();
+            vmo.write(&data, start * P).unwrap();
+            expected[(start * P) as usize..][..data.len()].copy_from_slice(&data);
+        };
+        (0..900).step_by(3).for_each(|page| write(page, 1));
+        write(1000, 400);
+        write(COUNT - 1, 1);
+        vmo.op_range(VmoOp::ZERO, 500 * P, 20 * P).unwrap();
+        expected[500 * P as usize..520 * P as usize].fill(0);
+        pager.writeback().unwrap();
+        assert_eq!(pager.dirty_bytes(), Ok(0), "{name}");
+        assert!(fs::read(path).unwrap() == expected, "{name}");
+    });
+}
+
+#[test]
+fn pages_that_are_written_together_go_to_their_places() {
+    many_pages_go_to_their_places();
+}
+
+#[test]
+fn so_they_do_where_rings_are_refused() {
+    without_rings(many_pages_go_to_their_places);
+}
+
+/// Records what is written together; else as the one under it.
+struct Together(Shared, Arc<Mutex<Vec<Vec<Range<u64>>>>>);
+
+impl Backing for Together {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(offset, buffer)
+    }
+
+    fn is_writable(&self) -> bool {
+        true
+    }
+
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, data)
+    }
+
+    /// The last first: no order is promised.
+    fn write_many(&self, pieces: &[(u64, &[u8])]) -> io::Result<()> {
+        let ranges = pieces.iter().map(|(offset, data)| *offset..*offset + data.len() as u64).collect();
+        self.1.lock().unwrap().push(ranges);
+        pieces.iter().rev().try_for_each(|(offset, data)| self.0.write_at(*offset, data))
+    }
+}
+
+#[test]
+fn small_pieces_are_written_together_up_to_what_is_zero_and_no_more_than_so_much() {
+    let (backing, together) = (Scripted::pages(2000), Arc::default());
+    let pager = FilePager::new(Together(Shared(backing.clone()), Arc::clone(&together))).unwrap();
     let vmo = pager.vmo().unwrap();
-    let words = map(&vmo, VmarFlags::PERM_READ | VmarFlags::PERM_WRITE);
-    words.store(0, 0x0102_0304_0506_0708);
-    expected[..8].copy_from_slice(&0x0102_0304_0506_0708_u64.to_ne_bytes());
-    vmo.write(b"hello", 50_000).unwrap();
-    expected[50_000..50_005].copy_from_slice(b"hello");
-    vmo.write(b"the end, and past it", 99_990).unwrap();
-    expected[99_990..].copy_from_slice(b"the end, a");
-    assert_eq!(pager.dirty_bytes(), Ok(3 * P));
-    let written = pager.writeback().unwrap();
-    let last = 100_000 - 99_990 / P * P;
-    assert_eq!(written, Written { bytes: 2 * P + last, zero_bytes: 0, ranges: 3, syncs: 1 });
-    assert_eq!(pager.dirty_bytes(), Ok(0));
-    assert_eq!(pager.writeback().unwrap(), Written::default(), "nothing is dirty");
-    let mut file = pager.backing();
-    let mut now = Vec::new();
-    file.rewind().unwrap();
-    file.read_to_end(&mut now).unwrap();
-    assert!(now == expected);
-    // The next store is seen.
-    words.store(0, 7);
-    assert_eq!(pager.dirty_bytes(), Ok(P));
+    let write = |start: u64, count: u64| vmo.write(&vec![start as u8; (count * P) as usize], start * P).unwrap();
+    for (start, count) in [(1, 1), (3, 2), (20, 1), (30, 1), (100, 100), (300, 100), (500, 100), (1000, 300)] {
+        write(start, count);
+    }
+    vmo.op_range(VmoOp::ZERO, 10 * P, P).unwrap();
+    backing.changes_left.store(1, Ordering::SeqCst);
+    assert_eq!(pager.writeback().unwrap_err().kind(), ErrorKind::StorageFull);
+    assert_eq!(pager.dirty_bytes(), Ok(606 * P), "none of those that were written together is clean");
+    backing.changes_left.store(i64::MAX, Ordering::SeqCst);
+    together.lock().unwrap().clear();
+    assert_eq!(pager.writeback().unwrap().bytes, 605 * P);
+    let expected = [
+        vec![pages(1, 1), pages(3, 2)],
+        vec![pages(20, 1), pages(30, 1), pages(100, 100), pages(300, 100)],
+        // Each of the others is alone: 500, after which the next has no room, that one, which is full, and what is left of it.
+    ];
+    assert_eq!(*together.lock().unwrap(), expected);
+    assert!(vmo.read_to_vec::<u8>(0, 2000 * P).unwrap() == backing.content());
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! A backing that is told what to do, and what it was asked for.
 #![allow(dead_code)]
 
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 use zxvm::{VmarFlags, Vmo};
 use zxvm_host::AddrRange;
 use zxvm_host::linux::Words;
-use zxvm_pagers::Backing;
+use zxvm_pagers::{Backing, DirectFile, RingFile, SeekBacking};
 
 pub const P: u64 = 4096;
 
@@ -163,6 +165,25 @@ impl Backing for Shared {
         self.0.change(Call::SetLen(len))?;
         self.0.bytes.lock().unwrap().resize(len as usize, 0);
         Ok(())
+    }
+}
+
+/// Calls `test` with every kind of backing there is for files, each over a file of its own with this content.
+pub fn over_files(content: &[u8], test: impl Fn(&str, Arc<dyn Backing>, &Path)) {
+    fn file(path: &Path) -> File {
+        File::options().read(true).write(true).open(path).unwrap()
+    }
+    for name in ["File", "SeekBacking", "DirectFile", "RingFile"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        let backing: Arc<dyn Backing> = match name {
+            "File" => Arc::new(file(&path)),
+            "SeekBacking" => Arc::new(SeekBacking::new(file(&path))),
+            "DirectFile" => Arc::new(DirectFile::open(&path, true).unwrap()),
+            _ => Arc::new(RingFile::new(file(&path))),
+        };
+        test(name, backing, &path);
     }
 }
 
