@@ -4,9 +4,10 @@ mod common;
 
 use common::*;
 use serde_json::Value;
+use zxvm_host::linux::ring::{Ring, without_rings};
 
 /// What every report tells about.
-const SUBJECTS: [&str; 23] = [
+const SUBJECTS: [&str; 24] = [
     "version",
     "page size",
     "memory files",
@@ -14,6 +15,7 @@ const SUBJECTS: [&str; 23] = [
     "executable memory",
     "guard pages",
     "PAGEMAP_SCAN",
+    "io_uring",
     "huge shared pages",
     "vm.max_map_count",
     "vm.overcommit_memory",
@@ -96,6 +98,26 @@ fn a_file_size_limit_blocks_the_engine() {
         "{}",
         text(&output)
     );
+}
+
+#[test]
+fn io_uring_is_told_of_as_this_process_finds_it() {
+    let report = json(&zxvm(&["doctor", "--json"]));
+    let state = if Ring::new(1).is_ok() { "ok" } else { "limited" };
+    assert_eq!(finding(&report, "io_uring")["state"], state, "{report:#}");
+}
+
+#[test]
+fn a_filter_that_forbids_io_uring_is_named_and_blocks_nothing() {
+    let output = without_rings(|| zxvm(&["doctor", "--json"]));
+    expect_code(&output, 0);
+    let report = json(&output);
+    let ring = finding(&report, "io_uring");
+    assert_eq!((&ring["state"], &ring["blocks_engine"]), (&"limited".into(), &false.into()), "{ring:#}");
+    // Where there was none before, there may be another reason.
+    let why = without_rings(|| Ring::new(1)).unwrap_err();
+    assert_eq!(ring["found"], why.to_string());
+    assert_eq!(report["verdict"], "runs_with_limits");
 }
 
 #[test]

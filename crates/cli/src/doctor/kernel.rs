@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::process::{Resource, getrlimit};
 use zxvm_host::PAGE_SIZE;
 use zxvm_host::linux::probe;
+use zxvm_host::linux::ring::Ring;
 
 use super::{Finding, State, number, setting};
 use crate::procfs::kernel_version;
@@ -43,7 +44,7 @@ pub fn findings(store: Store) -> Vec<Finding> {
     if let Ok(store) = &store.0 {
         findings.extend([populate(store), executable(store), guard(store)]);
     }
-    findings.extend([pagemap_scan(), huge_pages(), mappings(), overcommit()]);
+    findings.extend([pagemap_scan(), ring(), huge_pages(), mappings(), overcommit()]);
     findings
 }
 
@@ -101,6 +102,12 @@ fn pagemap_scan() -> Finding {
     let fine = "MAP_RANGE finds missing entries with one call.";
     let less = "MAP_RANGE reads the page table entry by entry: about three times slower (Linux 6.7 has it).";
     tried("PAGEMAP_SCAN", probe::pagemap_scan(), State::Limited, fine, less)
+}
+
+fn ring() -> Finding {
+    let fine = "Pagers for files have many transfers under way at once.";
+    let less = "Pagers for files make one transfer after the other: writing back with O_DIRECT takes two to three times as long.";
+    tried("io_uring", Ring::new(1).map(drop).map_err(io::Error::other), State::Limited, fine, less)
 }
 
 /// A finding about something that was tried: `fine` follows from success, `less` from failure.
