@@ -100,6 +100,9 @@ enum Command {
         /// Who deals with faults; as ZXVM_FAULTS says if it is not said, or else a thread of the library
         #[arg(long, value_enum)]
         faults: Option<page::Faults>,
+        /// By which way the pager gets at the file; if io_uring or O_DIRECT is not to be had, it is said
+        #[arg(long, value_enum, default_value_t = page::Way::File)]
+        backing: page::Way,
         /// Draw what is in memory over time
         #[arg(long, value_name = "OUT.svg")]
         svg: Option<PathBuf>,
@@ -130,8 +133,19 @@ fn main() -> ExitCode {
             svg,
             json,
         }),
-        Command::Page { file, write, ack, pattern, touches, threads, faults, svg, json } => {
-            page::run(&page::Options { file, write, ack, pattern, touches, threads: threads.into(), faults, svg, json })
+        Command::Page { file, write, ack, pattern, touches, threads, faults, backing, svg, json } => {
+            page::run(&page::Options {
+                file,
+                write,
+                ack,
+                pattern,
+                touches,
+                threads: threads.into(),
+                faults,
+                way: backing,
+                svg,
+                json,
+            })
         }
         Command::Doctor { json } => doctor::run(json).map_err(Failure::Output),
     };

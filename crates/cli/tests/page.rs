@@ -15,6 +15,7 @@ use std::time::Duration;
 use common::*;
 use faulting::{number, zxvm_with_faults};
 use serde_json::Value;
+use zxvm_host::linux::ring::{Ring, without_rings};
 
 const PAGE: usize = 4096;
 
@@ -124,6 +125,42 @@ fn faults_go_where_they_are_wanted() {
     assert!(complaint(&output).contains("ZXVM_FAULTS is neither thread nor inline"), "{}", complaint(&output));
 }
 
+/// Through the page cache, past it, by io_uring, and with io_uring forbidden: the same bytes, and what was had is told.
+#[test]
+fn whichever_way_the_pager_gets_at_the_file_it_finds_the_same() {
+    let before = pattern(1500 * PAGE + 100);
+    let run = |way: &str| {
+        let folder = folder(&before);
+        let backing = ["--backing", way];
+        let report = page_json(&folder.file, &backing)?;
+        assert_eq!(number(&report["pages_touched"]), 1501);
+        assert_eq!(report["backing"], way);
+        let ack = folder.dir.path().join("ack");
+        let ack_text = ack.to_str().unwrap();
+        let write = ["--write", "--pattern", "random", "--threads", "3", "--ack", ack_text];
+        page_json(&folder.file, &[&write[..], &backing].concat())?;
+        assert!(all_is_there(&folder.file, &ack, &before) > 0);
+        let table = page(&folder.file, &backing)?;
+        expect_code(&table, 0);
+        let table = text(&table);
+        assert!(table.lines().all(|line| line.chars().count() <= 110), "{table}");
+        Some((report["no_ring"].clone(), table))
+    };
+    let has_rings = Ring::new(1).is_ok();
+    for way in ["file", "direct", "ring"] {
+        let Some((no_ring, table)) = run(way) else { return };
+        assert_eq!(no_ring == Value::Null, has_rings || way == "file", "{table}");
+        assert_eq!(table.contains(", by io_uring\n"), has_rings && way != "file", "{table}");
+    }
+    for way in ["direct", "ring"] {
+        let (why, Some((no_ring, table))) = without_rings(|| (Ring::new(1).unwrap_err().to_string(), run(way))) else {
+            return;
+        };
+        assert_eq!(no_ring, why);
+        assert!(table.contains(&format!(", without io_uring:\n {why}\n")), "{table}");
+    }
+}
+
 #[test]
 fn a_file_that_only_may_be_read_will_do() {
     let folder = folder(&pattern(10 * PAGE));
@@ -223,7 +260,7 @@ fn whatever_kills_it_all_that_was_acknowledged_is_there_and_nothing_is_torn() {
     let folder = folder(&before);
     let ack = folder.dir.path().join("ack");
     let Some(_) = page(&folder.file, &["--touches", "1"]) else { return };
-    let arguments = |pattern: &'static str| {
+    let arguments = |pattern: &'static str, way: &'static str| {
         let file = folder.file.to_str().unwrap();
         [
             "page",
@@ -235,6 +272,8 @@ fn whatever_kills_it_all_that_was_acknowledged_is_there_and_nothing_is_torn() {
             "1000000",
             "--pattern",
             pattern,
+            "--backing",
+            way,
             "--ack",
             ack.to_str().unwrap(),
         ]
@@ -242,8 +281,9 @@ fn whatever_kills_it_all_that_was_acknowledged_is_there_and_nothing_is_torn() {
     let mut told = 0;
     for kill in 0..KILLS {
         let pattern = ["random", "zipf", "seq"][kill as usize % 3];
+        let way = ["file", "direct", "ring"][kill as usize / 3 % 3];
         let mut command = Command::new(ZXVM);
-        command.args(arguments(pattern)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(arguments(pattern, way)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut running = command.spawn().unwrap();
         // From before anything is stored to many batches later.
         std::thread::sleep(Duration::from_micros(kill * kill * 1500 + kill * 777));

@@ -1,7 +1,7 @@
 //! `zxvm page`: a file of any size, mapped through a pager of this process, touched, and verified.
 //!
 //! What threads do is in `touch`, in which order in `order`; what they find is counted (`latency`), sampled (`residency`), told
-//! (`report`) and drawn (`svg`). With `--write`, `store` keeps records safe, `record` says what one is, and `ledger` what was
+//! (`report`) and drawn (`svg`). `source` is by which way the pager gets at the file. With `--write`, `store` keeps records safe, `record` says what one is, and `ledger` what was
 //! acknowledged.
 
 mod latency;
@@ -10,6 +10,7 @@ mod order;
 mod record;
 mod report;
 mod residency;
+mod source;
 mod store;
 mod svg;
 mod touch;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 pub use order::Pattern;
+pub use source::Way;
 use zerocopy::{FromZeros, IntoBytes};
 use zxvm_host::linux::Words;
 use zxvm_host::{AddrRange, PAGE_SIZE};
@@ -43,6 +45,7 @@ use crate::witness::{Witness, file_bytes};
 use order::Order;
 use report::{Memory, Report, Writes};
 use residency::Residency;
+use source::Source;
 use store::{Earlier, Store};
 use touch::{Stage, Tally, Touched};
 
@@ -74,6 +77,8 @@ pub struct Options {
     pub threads: u64,
     /// How faults are delivered; as the environment says if it is not said.
     pub faults: Option<Faults>,
+    /// By which way to get at the file.
+    pub way: Way,
     /// Where to draw.
     pub svg: Option<PathBuf>,
     /// Whether one JSON document is wanted.
@@ -120,16 +125,18 @@ pub fn run(options: &Options) -> Result<bool, Failure> {
 
     let progress = Progress::new(if options.write { 3 } else { 1 });
     let compare_with = File::open(path).map_err(told)?;
+    let look_at = file.try_clone().map_err(told)?;
+    let source = Source::open(options.way, path, file, options.write).map_err(told)?;
     let (store, earlier) = if options.write {
         progress.step("look at what earlier runs left");
-        let (store, earlier) = Store::open(path, file.try_clone().map_err(told)?, bytes, &progress)?;
+        let (store, earlier) = Store::open(path, source.backing(), look_at, bytes, &progress)?;
         store.tell(ack);
         (Some(store), earlier)
     } else {
         (None, Earlier::default())
     };
     let sound = earlier.differences.is_empty();
-    let backing = store.as_ref().map_or_else(|| Arc::new(file) as Arc<dyn Backing>, Store::backing);
+    let backing = store.as_ref().map_or_else(|| source.backing(), Store::backing);
     let pager = FilePager::new(backing)
         .map_err(|error| Failure::Setup { what: "a pager for the file", status: error.into() })?;
     let mapping = Mapping::new(kernel, &pager, bytes, options.write)?;
@@ -203,6 +210,9 @@ pub fn run(options: &Options) -> Result<bool, Failure> {
             Delivery::Thread => "a thread of the library",
             Delivery::InThread => "the thread that faults",
         },
+        backing: options.way,
+        access: source.access(),
+        no_ring: source.no_ring().map(|why| why.to_string()),
         touches,
         pages_touched: stage.touched.count(),
         faulted: total.faulted.count(),

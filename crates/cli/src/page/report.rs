@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::latency::Latencies;
+use super::source::Way;
 use crate::table::{Column, Grid, Tone, count, counted, size};
 
 /// How long accesses that faulted took.
@@ -84,6 +85,12 @@ pub struct Report {
     pub threads: u64,
     /// How faults are delivered.
     pub faults: &'static str,
+    /// By which way the pager was to get at the file.
+    pub backing: Way,
+    /// Where the bytes came by.
+    pub access: &'static str,
+    /// Why io_uring was not used, where it was to be.
+    pub no_ring: Option<String>,
     /// Touches made.
     pub touches: u64,
     /// Pages touched.
@@ -132,13 +139,15 @@ impl Report {
         let (dim, head, bad) = (Tone::Dim.style(), Tone::Heading.style(), Tone::Bad.style());
         let (bytes, pages) = (counted(self.file_bytes, "byte"), counted(self.pages, "page"));
         let mut text = format!(
-            " {head}{}{head:#}: {bytes}, {pages} of 4 KiB; Linux {}\n {}, {}, by {}; faults go to {}\n\n{}\n{}\n{dim}{LEGEND}{dim:#}\n",
+            " {head}{}{head:#}: {bytes}, {pages} of 4 KiB; Linux {}\n {}, {}, by {}; faults go to {}\n The pager gets at the file {}{}\n\n{}\n{}\n{dim}{LEGEND}{dim:#}\n",
             self.file,
             self.kernel,
             self.pattern,
             counted(self.touches, "touch").replace("touchs", "touches"),
             counted(self.threads, "thread"),
             self.faults,
+            self.access,
+            self.ring(),
             self.accesses(),
             self.supplies(),
         );
@@ -167,6 +176,14 @@ impl Report {
         let tone = tone.style();
         let _ = writeln!(text, "\n {tone}{verdict}{tone:#}");
         text
+    }
+
+    fn ring(&self) -> String {
+        match (&self.no_ring, self.backing) {
+            (Some(why), _) => format!(", without io_uring:\n {why}"),
+            (None, Way::File) => String::new(),
+            (None, Way::Direct | Way::Ring) => ", by io_uring".to_owned(),
+        }
     }
 
     fn accesses(&self) -> String {

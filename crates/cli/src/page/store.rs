@@ -75,7 +75,7 @@ impl Gate {
 
 /// The file by way of its journal; lets threads store again once all has been read.
 struct Gated {
-    file: Journaled<File>,
+    file: Journaled<Arc<dyn Backing>>,
     gate: Arc<Gate>,
 }
 
@@ -145,15 +145,22 @@ pub fn beside(path: &Path, more: &str) -> PathBuf {
 impl Store {
     /// Opens what is beside the file, completes what a killed run had begun, and looks whether all is there that was
     /// acknowledged.
-    pub fn open(path: &Path, file: File, bytes: u64, progress: &Progress) -> Result<(Self, Earlier), Failure> {
+    ///
+    /// The records are written by way of `backing`, and those of earlier runs looked at in `look_at`: the same file.
+    pub fn open(
+        path: &Path,
+        backing: Arc<dyn Backing>,
+        look_at: File,
+        bytes: u64,
+        progress: &Progress,
+    ) -> Result<(Self, Earlier), Failure> {
         let (ledger_path, journal_path) = (beside(path, ".zxvm"), beside(path, ".zxvm-journal"));
         let of = |path: &Path| {
             let path = path.to_owned();
             move |error: io::Error| Failure::File { path, why: error.to_string() }
         };
         let ledger = Ledger::open(&ledger_path, bytes).map_err(of(&ledger_path))?;
-        let look_at = file.try_clone().map_err(of(path))?;
-        let (journaled, recovered) = Journaled::open(file, &journal_path).map_err(of(&journal_path))?;
+        let (journaled, recovered) = Journaled::open(backing, &journal_path).map_err(of(&journal_path))?;
         let mut earlier = look(&look_at, &ledger, bytes / PAGE_SIZE, progress).map_err(of(path))?;
         earlier.finished_batch = match recovered {
             Recovered::Finished(_) => true,
