@@ -301,6 +301,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RingFile;
     use std::io::Cursor;
 
     fn bytes(count: usize) -> Vec<u8> {
@@ -324,6 +325,9 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&content).unwrap();
         reads_alike(&file, &content);
+        let by_ring = RingFile::new(file);
+        reads_alike(&by_ring, &content);
+        let file = by_ring.into_inner();
         let shared: Arc<dyn Backing> = Arc::new(file);
         reads_alike(&shared, &content);
         reads_alike(&SeekBacking::new(Cursor::new(content.clone())), &content);

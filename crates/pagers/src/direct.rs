@@ -185,6 +185,7 @@ impl Backing for DirectFile {
 mod tests {
     use super::*;
     use std::fs;
+    use zxvm_host::linux::ring::without_rings;
 
     #[test]
     fn it_reads_and_writes_as_the_file_itself_does() {
@@ -232,6 +233,34 @@ mod tests {
             file.sync().unwrap();
             assert!(fs::read(&path).unwrap() == expected);
         }
+    }
+
+    /// Refused only now, so that one sees that it was asked for.
+    #[test]
+    fn a_ring_is_used_for_several_pieces_and_for_large_reads_and_done_without_if_it_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, vec![1; 300 * 4096]).unwrap();
+        let pages = PageBuffer::new(2 * 4096);
+        let pieces = [(0, &pages.as_slice()[..4096]), (8 * 4096, &pages.as_slice()[4096..])];
+        let write_two = |file: &DirectFile| file.write_many(&pieces).unwrap();
+        let write_one = |file: &DirectFile| file.write_many(&pieces[..1]).unwrap();
+        let read = |file: &DirectFile| {
+            let mut buffer = PageBuffer::new(300 * 4096);
+            assert_eq!(file.read_at(0, buffer.bytes()).unwrap(), 300 * 4096);
+            assert!(buffer.as_slice()[..4096].iter().all(|byte| *byte == 0));
+        };
+        let asks = |job: &(dyn Fn(&DirectFile) + Sync)| {
+            let file = DirectFile::open(&path, true).unwrap();
+            let could = file.is_direct() && file.why_not().is_none();
+            without_rings(|| job(&file));
+            could.then(|| file.why_not().is_some())
+        };
+        assert_ne!(asks(&write_one), Some(true));
+        assert_ne!(asks(&write_two), Some(false));
+        assert_ne!(asks(&read), Some(false));
+        let now = fs::read(&path).unwrap();
+        assert!(now.chunks(4096).enumerate().all(|(k, page)| page == [u8::from(k != 0 && k != 8); 4096]));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::rings::Rings;
 /// io_uring it is read as an ordinary file, and says why ([`why_not`](Self::why_not)).
 ///
 /// Writes are ordinary ones: to the page cache they are copies, with nothing to wait for that could be waited for at once, and
-/// some file systems (ext4) hand those of a ring to a thread of the kernel, each at five times the cost. The disk is waited for in
+/// some file systems (ext4) hand those of a ring to threads of the kernel, at several times the cost. The disk is waited for in
 /// [`sync`](Backing::sync). [`DirectFile`](crate::DirectFile) waits for it in writes, and so makes them by io_uring.
 #[derive(Debug)]
 pub struct RingFile {
