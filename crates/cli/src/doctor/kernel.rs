@@ -106,7 +106,8 @@ fn pagemap_scan() -> Finding {
 
 fn ring() -> Finding {
     let fine = "Pagers for files have many transfers under way at once.";
-    let less = "Pagers for files make one transfer after the other: writing back with O_DIRECT takes two to three times as long.";
+    let less =
+        "Pagers for files make one transfer after the other: with O_DIRECT, writing back takes about twice as long.";
     tried("io_uring", Ring::new(1).map(drop).map_err(io::Error::other), State::Limited, fine, less)
 }
 
