@@ -12,6 +12,7 @@
 //! 5. Replacing what is at an address is one step: no other thread ever sees the address free.
 
 use core::fmt;
+use core::time::Duration;
 use std::sync::Weak;
 
 use crate::addr::{AddrRange, StoreRange};
@@ -143,6 +144,20 @@ pub trait FaultSink: Send + Sync + fmt::Debug {
     /// but for locks. If the answer is `Again` the thread is back here if it must wait still. The answer to `Denied` is `Again`
     /// or `Fail`.
     fn fault(&self, waiting: Waiting) -> Answer;
+}
+
+/// Who is told how much memory is left.
+pub trait PressureSink: Send + Sync + fmt::Debug {
+    /// `left` bytes can still be had. Called by the host's own thread, without locks: when watching begins, whenever there is
+    /// a sign that memory is short or is not any more, and again after the time that is answered. `None`: only when there is a
+    /// sign.
+    fn memory_left(&self, left: u64) -> Option<Duration>;
+
+    /// Amounts of memory left, in bytes, that it wants to hear of when they are crossed. Where the system can be told of
+    /// amounts it is; elsewhere they change nothing. Asked once, when watching begins.
+    fn marks(&self) -> Vec<u64> {
+        Vec::new()
+    }
 }
 
 /// Why the host refused.
@@ -313,6 +328,27 @@ pub trait Host: Send + Sync + fmt::Debug {
 
     /// Whether something is mapped at this address of the process (inside or outside reservations, accessible or not).
     fn is_mapped(&self, addr: usize) -> bool;
+
+    /// Tells `sink` how much memory is left, from now on. Starts what that takes, once: later calls add nothing.
+    ///
+    /// # Errors
+    /// `NoMemory`, `NoDescriptors`: nothing was started; another call tries again.
+    fn watch_memory(&self, sink: Weak<dyn PressureSink>) -> HostResult;
+
+    /// Bytes that can still be had: the least of what the system and each group that this process belongs to leaves.
+    ///
+    /// # Errors
+    /// What kept it from being read.
+    fn memory_left(&self) -> HostResult<u64>;
+
+    /// Bytes that could be had if this process had the system, and each group that it belongs to, for itself.
+    ///
+    /// # Errors
+    /// As [`Host::memory_left`].
+    fn memory_total(&self) -> HostResult<u64>;
+
+    /// The sink of `watch_memory` is told soon how much is left. Cheap, and nothing where nobody watches.
+    fn look_at_memory(&self);
 
     /// What is mapped in a part of a reservation, lowest first and without gaps. For audits: slow.
     fn pieces(&self, range: AddrRange) -> HostResult<Vec<Piece>>;

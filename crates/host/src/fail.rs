@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::addr::{AddrRange, StoreRange};
 use crate::api::{
-    Access, FaultSink, Halfway, Host, HostError, HostResult, Piece, Prot, Room, RunSink, StoreId, Thread, View, Watch,
+    Access, FaultSink, Halfway, Host, HostError, HostResult, Piece, PressureSink, Prot, Room, RunSink, StoreId, Thread,
+    View, Watch,
 };
 use crate::user::{UserRef, UserSlice};
 
@@ -232,6 +233,25 @@ impl<H: Host + ?Sized> Host for FailNth<H> {
         self.host.unguarded_runs(range, sink)
     }
 
+    fn watch_memory(&self, sink: Weak<dyn PressureSink>) -> HostResult {
+        self.count()?;
+        self.host.watch_memory(sink)
+    }
+
+    fn memory_left(&self) -> HostResult<u64> {
+        self.count()?;
+        self.host.memory_left()
+    }
+
+    fn memory_total(&self) -> HostResult<u64> {
+        self.count()?;
+        self.host.memory_total()
+    }
+
+    fn look_at_memory(&self) {
+        self.host.look_at_memory();
+    }
+
     fn is_mapped(&self, addr: usize) -> bool {
         self.host.is_mapped(addr)
     }
@@ -244,8 +264,20 @@ impl<H: Host + ?Sized> Host for FailNth<H> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::time::Duration;
+
     use crate::addr::PAGE_SIZE;
     use crate::sim::{SimConfig, SimHost};
+
+    /// There never is one.
+    #[derive(Debug)]
+    enum Nobody {}
+
+    impl PressureSink for Nobody {
+        fn memory_left(&self, _left: u64) -> Option<Duration> {
+            match *self {}
+        }
+    }
 
     fn host() -> FailNth<SimHost> {
         FailNth::new(Arc::new(SimHost::new(SimConfig::default())))
@@ -323,12 +355,20 @@ mod tests {
         expect(17);
         host.punch(store, page).unwrap();
         expect(18);
+        host.memory_total().unwrap();
+        expect(19);
+        host.memory_left().unwrap();
+        expect(20);
+        let nobody: Weak<Nobody> = Weak::new();
+        host.watch_memory(nobody).unwrap();
+        expect(21);
+        host.look_at_memory();
         host.pieces(range).unwrap();
         host.unguarded_runs(range, &mut |_| ()).unwrap();
         assert!(host.is_mapped(range.addr()));
         host.close_store(store);
         host.release(range);
-        expect(18);
+        expect(21);
         assert!(!host.fired());
     }
 

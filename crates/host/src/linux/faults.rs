@@ -415,7 +415,7 @@ fn open(more: UffdFeatures) -> HostResult<OwnedFd> {
 }
 
 /// Runs `start` with all signals blocked, so that a thread made in it never runs a handler of the program.
-fn without_signals<T>(start: impl FnOnce() -> T) -> T {
+pub fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     // SAFETY: both sets are ours; masks of the calling thread only, put back at the end.
     unsafe {
         let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = (zeroed(), zeroed());

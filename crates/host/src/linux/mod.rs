@@ -13,6 +13,7 @@ mod fork;
 pub mod futex;
 mod inline;
 mod pagemap;
+pub mod pressure;
 pub mod probe;
 pub mod reserve;
 pub mod ring;
@@ -24,6 +25,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom};
@@ -36,11 +38,13 @@ pub use words::Words;
 
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange};
 use crate::api::{
-    Access, FaultSink, Halfway, Host, HostError, HostResult, Piece, Prot, Room, RunSink, STORE_SIZE, StoreId, Thread,
-    View, Watch,
+    Access, FaultSink, Halfway, Host, HostError, HostResult, Piece, PressureSink, Prot, Room, RunSink, STORE_SIZE,
+    StoreId, Thread, View, Watch,
 };
 use entries::Entries;
 use faults::Faults;
+use pressure::Watcher;
+use sys::KeepErrno;
 use user::{UserRef, UserSlice};
 
 /// The pages of one `fallocate` call: a signal makes the kernel undo and restart one, so they are kept short.
@@ -70,6 +74,8 @@ pub struct LinuxHost {
     sink: Arc<OnceLock<Weak<dyn FaultSink>>>,
     /// There from the first `watch` on.
     faults: Mutex<Option<Arc<Faults>>>,
+    /// There from the first `watch_memory` on.
+    watcher: Mutex<Option<Watcher>>,
 }
 
 /// Which thread asks the [`FaultSink`] about an access that waits.
@@ -127,6 +133,7 @@ impl LinuxHost {
             delivery,
             sink: Arc::default(),
             faults: Mutex::default(),
+            watcher: Mutex::default(),
         })
     }
 
@@ -445,6 +452,31 @@ impl Host for LinuxHost {
 
     fn unguarded_runs(&self, range: AddrRange, sink: RunSink<'_, AddrRange>) -> HostResult {
         pagemap::unguarded(&self.pagemap, range, sink)
+    }
+
+    fn watch_memory(&self, sink: Weak<dyn PressureSink>) -> HostResult {
+        let _errno = KeepErrno::new();
+        let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        if watcher.is_none() {
+            *watcher = Some(Watcher::new(pressure::ROOT.into(), sink)?);
+        }
+        Ok(())
+    }
+
+    fn memory_left(&self) -> HostResult<u64> {
+        let _errno = KeepErrno::new();
+        Ok(pressure::left_and_total(Path::new(pressure::ROOT))?.0)
+    }
+
+    fn memory_total(&self) -> HostResult<u64> {
+        let _errno = KeepErrno::new();
+        Ok(pressure::left_and_total(Path::new(pressure::ROOT))?.1)
+    }
+
+    fn look_at_memory(&self) {
+        if let Some(watcher) = &*self.watcher.lock().unwrap_or_else(PoisonError::into_inner) {
+            watcher.look();
+        }
     }
 
     fn is_mapped(&self, addr: usize) -> bool {

@@ -10,6 +10,7 @@
 //!    Callers' buffers are real memory, and are never touched while the lock is held.
 //! 5. A page-table entry exists only for a committed page.
 
+mod memory;
 mod runs;
 mod space;
 mod store;
@@ -21,13 +22,14 @@ use core::ops::Range;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
+use self::memory::Memory;
 use self::runs::RunSet;
 use self::space::{Space, bounds};
 use self::store::Store;
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange, round_down};
 use crate::api::{
-    Access, Answer, FaultSink, Halfway, Host, HostError, HostResult, Piece, Prot, Room, RunSink, STORE_SIZE, StoreId,
-    Thread, View, Wait, Waiting, Watch,
+    Access, Answer, FaultSink, Halfway, Host, HostError, HostResult, Piece, PressureSink, Prot, Room, RunSink,
+    STORE_SIZE, StoreId, Thread, View, Wait, Waiting, Watch,
 };
 use crate::user::{UserFault, UserRef, UserSlice};
 
@@ -76,6 +78,7 @@ pub enum SimFault {
 pub struct SimHost {
     state: Mutex<State>,
     sink: Mutex<Option<Weak<dyn FaultSink>>>,
+    memory: Memory,
 }
 
 /// How often a simulated access that waits asks the sink before it is given up: on Linux it would wait on.
@@ -123,7 +126,7 @@ impl SimHost {
             committed: 0,
             space: Space::new(config.vmas_max),
         };
-        Self { state: Mutex::new(state), sink: Mutex::new(None) }
+        Self { state: Mutex::new(state), sink: Mutex::new(None), memory: Memory::default() }
     }
 
     /// Loads a byte as the processor would: an absent page is committed, a page-table entry made.
@@ -641,6 +644,23 @@ impl Host for SimHost {
     /// free.
     fn is_mapped(&self, addr: usize) -> bool {
         addr as u64 >= PAGE_SIZE
+    }
+
+    fn watch_memory(&self, sink: Weak<dyn PressureSink>) -> HostResult {
+        self.begin_watch(sink);
+        Ok(())
+    }
+
+    fn memory_left(&self) -> HostResult<u64> {
+        Ok(self.left_of_memory())
+    }
+
+    fn memory_total(&self) -> HostResult<u64> {
+        Ok(self.all_memory())
+    }
+
+    fn look_at_memory(&self) {
+        self.tell_memory_left();
     }
 
     fn pieces(&self, range: AddrRange) -> HostResult<Vec<Piece>> {
