@@ -1,7 +1,9 @@
 //! Pages and who sees them.
 //!
 //! Rooms, each using only those to its right: `vmar` (who owns which addresses) → `vmo` (what is in a memory object) →
-//! `pager` (what a pager VMO knows of its pages) → `reclaim` (which pages may be there, and which go next) → `store` (where pages live) → `lock`, `error` (order of locks, errors). A test reads the `use` lines to keep it so.
+//! `pager` (what a pager VMO knows of its pages) → `reclaim` (which pages may be there, and which go next) → `store` (where
+//! pages live) → `lock`, `error`, `pressure` (order of locks, errors, how short memory is). A test reads the `use` lines to keep it
+//! so.
 //!
 //! Nothing in here knows handles or rights, and nothing is `unsafe`: memory is what the [`Host`](zxvm_host::Host) says.
 #![forbid(unsafe_code)]
@@ -9,6 +11,7 @@
 mod error;
 pub mod lock;
 mod pager;
+pub mod pressure;
 mod reclaim;
 mod store;
 mod vmar;

@@ -24,6 +24,8 @@ pub enum Rank {
     Queues,
     /// The free space of the stores.
     Stores,
+    /// How short memory is, and which event says so.
+    Pressure,
     /// The signals of one object, and who waits for them.
     Signals,
     /// The packets of one port, and who waits for them. The last to be taken.
