@@ -8,6 +8,7 @@ use zxvm_host::linux::{Delivery, LinuxHost, in_child, install_fault_recovery, ke
 use zxvm_host::{Host, PAGE_SIZE};
 use zxvm_object::{Handle, HandleTable, Job, Koids, Object, PagerObject, Port, Process, VmarObject, VmoObject};
 use zxvm_types::*;
+use zxvm_vm::pressure::Thresholds;
 use zxvm_vm::{AddressSpace, StoreSet};
 
 use crate::memory::{WritebackEvent, budget_of};
@@ -38,7 +39,7 @@ pub struct Kernel {
     pub(crate) handles: HandleTable,
     pub(crate) koids: Koids,
     pub(crate) zero_scan: ZeroScan,
-    pub(crate) system_events: SystemEvents,
+    pub(crate) system_events: Arc<SystemEvents>,
     pub(crate) writeback: Arc<WritebackEvent>,
     host: Arc<dyn Host>,
     process: zx_handle_t,
@@ -56,11 +57,13 @@ impl Kernel {
     /// The process's own engine, on Linux, made at the first call.
     ///
     /// Which thread deals with accesses that wait is what [`Kernel::set_fault_delivery`] said; if it said nothing, what the
-    /// environment variable `ZXVM_FAULTS` says, `thread` (as without it) or `inline`. `ZXVM_BUDGET` says how much of what pagers
-    /// provide may be in memory to begin with, such as `64M`.
+    /// environment variable `ZXVM_FAULTS` says, `thread` (as without it) or `inline`. Where levels of memory pressure begin is
+    /// what [`Kernel::set_pressure_thresholds`] says, else what `ZXVM_PRESSURE` says ([`Thresholds::parse`]), else what
+    /// suits the machine. `ZXVM_BUDGET` says how much of what pagers provide may be in memory to begin with, such as `64M`.
     ///
     /// # Errors
-    /// `BAD_STATE`: this process was forked from one that had an engine. `INVALID_ARGS`: one of these variables says something else.
+    /// `BAD_STATE`: this process was forked from one that had an engine. `INVALID_ARGS`: one of these variables says something
+    /// else.
     /// `NO_RESOURCES`, `NO_MEMORY`, `ACCESS_DENIED`,
     /// `INTERNAL`: Linux refused what the engine needs (`/proc`, a file descriptor, address space).
     pub fn current() -> Result<&'static Self, Status> {
@@ -99,9 +102,17 @@ impl Kernel {
         let mut seed = [0; 8];
         // The pool is ready long before a program runs; if not, a fixed seed is weaker but works.
         let _ = getrandom(&mut seed, GetRandomFlags::NONBLOCK);
+        let thresholds = std::env::var_os("ZXVM_PRESSURE").map(|text| {
+            let read = text.to_str().and_then(Thresholds::parse);
+            read.ok_or(Status::INVALID_ARGS)
+        });
+        let thresholds = thresholds.transpose()?;
         let host = LinuxHost::new(delivery).map_err(zxvm_vm::status)?;
         let config = Config { seed: u64::from_ne_bytes(seed), ..Config::default() };
         let kernel = Self::new(Arc::new(host), config)?;
+        if let Some(thresholds) = thresholds {
+            kernel.set_pressure_thresholds(thresholds)?;
+        }
         if let Some(budget) = std::env::var_os("ZXVM_BUDGET") {
             let budget = budget.to_str().and_then(budget_of).ok_or(Status::INVALID_ARGS)?;
             kernel.set_memory_budget(Some(budget))?;
@@ -131,7 +142,7 @@ impl Kernel {
         let rights = ZX_DEFAULT_VMAR_RIGHTS | ZX_RIGHT_READ | ZX_RIGHT_WRITE | ZX_RIGHT_EXECUTE;
         let root = handles.insert(root, rights)?;
         let job = handles.insert(Object::Job(Arc::new(Job::root(job_koid))), ZX_DEFAULT_JOB_RIGHTS)?;
-        let system_events = SystemEvents::new(&koids);
+        let system_events = Arc::new(SystemEvents::new(&koids));
         let writeback = Arc::new(WritebackEvent::new(&koids));
         let sink: Weak<WritebackEvent> = Arc::downgrade(&writeback);
         space.observe_writeback(sink);

@@ -32,3 +32,4 @@ pub use out::Out;
 pub use zxvm_host::linux::Delivery;
 pub use zxvm_host::user;
 pub use zxvm_vm::MemoryStats;
+pub use zxvm_vm::pressure;

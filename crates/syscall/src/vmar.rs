@@ -203,6 +203,7 @@ impl Kernel {
             return Err(Status::INVALID_ARGS);
         }
         let len = whole_pages(size)?;
-        vmar.vmar().op_range(op, aligned(addr)?, len, rights & ZX_RIGHT_OP_CHILDREN != 0)
+        let result = vmar.vmar().op_range(op, aligned(addr)?, len, rights & ZX_RIGHT_OP_CHILDREN != 0);
+        if op == VmarOp::Commit { self.committed(len, result) } else { result }
     }
 }

@@ -51,7 +51,9 @@ impl Kernel {
     /// In the order of vmo.md §6.
     pub fn vmo_write(&self, handle: zx_handle_t, from: UserRef<'_>, offset: u64) -> Result<(), Status> {
         let (object, _) = self.vmo_with(handle, ZX_RIGHT_WRITE)?;
-        self.space.write_vmo(object.vmo(), offset, from).map_err(|error| self.copy_error(error, Access::Read))
+        let len = from.len() as u64;
+        let written = self.space.write_vmo(object.vmo(), offset, from);
+        self.committed(len, written.map_err(|error| self.copy_error(error, Access::Read)))
     }
 
     /// What a failed copy means; `access` is what the buffer had to allow.
@@ -148,7 +150,8 @@ impl Kernel {
             _ => return Err(Status::INVALID_ARGS),
         };
         require(rights, needs)?;
-        self.space.vmo_op_range(vmo, op, offset, size)
+        let result = self.space.vmo_op_range(vmo, op, offset, size);
+        if op == VmoOp::Commit { self.committed(size, result) } else { result }
     }
 
     /// Sets how the VMO's memory is to be cached (state only, see CAVEATS).

@@ -22,6 +22,7 @@ struct State {
     left: Option<u64>,
     sink: Option<Weak<dyn PressureSink>>,
     next: Option<Duration>,
+    told: u64,
 }
 
 impl Memory {
@@ -40,6 +41,11 @@ impl SimHost {
     /// When the one who watches wants to be told again, as it said the last time.
     pub fn next_look(&self) -> Option<Duration> {
         self.memory.lock().next
+    }
+
+    /// How often the one who watches has been told.
+    pub fn times_told(&self) -> u64 {
+        self.memory.lock().told
     }
 
     /// Bytes of memory in the machine.
@@ -69,7 +75,9 @@ impl SimHost {
         let sink = self.memory.lock().sink.as_ref().and_then(Weak::upgrade);
         let Some(sink) = sink else { return };
         let next = sink.memory_left(self.left_of_memory());
-        self.memory.lock().next = next;
+        let mut state = self.memory.lock();
+        state.next = next;
+        state.told += 1;
     }
 }
 
@@ -110,7 +118,7 @@ mod tests {
         assert_eq!(*second.0.lock().unwrap(), []);
         drop(first);
         host.set_memory_left(1);
-        assert_eq!(host.next_look(), None, "nobody was told");
+        assert_eq!(host.times_told(), 4, "nobody is there any more");
     }
 
     #[test]
