@@ -7,7 +7,7 @@ use serde_json::Value;
 use zxvm_host::linux::ring::{Ring, without_rings};
 
 /// What every report tells about.
-const SUBJECTS: [&str; 24] = [
+const SUBJECTS: [&str; 26] = [
     "version",
     "page size",
     "memory files",
@@ -30,7 +30,9 @@ const SUBJECTS: [&str; 24] = [
     "userfaultfd",
     "ZXVM_FAULTS=thread",
     "ZXVM_FAULTS=inline",
+    "memory left",
     "memory pressure (PSI)",
+    "limits of groups",
     "The engine runs here",
 ];
 

@@ -122,7 +122,7 @@ pub use rights::Rights;
 pub use runtime_ext::{FaultDelivery, set_fault_delivery};
 pub use signals::Signals;
 pub use system::{system_get_dcache_line_size, system_get_num_cpus, system_get_page_size, system_get_physmem};
-pub use system_ext::system_get_event;
+pub use system_ext::{MemoryPressure, memory_pressure, system_get_event};
 pub use time::*;
 pub use traits::{AsHandleRef, HandleBased, Peered};
 pub use unowned::{HandleRef, Unowned};

@@ -15,7 +15,7 @@ pub fn findings(has_stores: bool) -> Vec<Finding> {
         Ok(kernel) => kernel,
         Err(status) => {
             let follows = match status {
-                Status::INVALID_ARGS => "ZXVM_FAULTS is neither thread nor inline.",
+                Status::INVALID_ARGS => "ZXVM_FAULTS is neither thread nor inline, or ZXVM_PRESSURE is not as below.",
                 _ => "It needs /proc, one file descriptor and some address space.",
             };
             return vec![Finding::new("start", State::Missing, format!("it ended with {status}"), follows).blocks()];

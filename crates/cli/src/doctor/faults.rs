@@ -1,6 +1,5 @@
-//! A say in page faults, which snapshots of mapped VMOs need and pagers will, and news of memory pressure for reclaim.
+//! A say in page faults, which snapshots of mapped VMOs need, and pagers.
 
-use std::fs;
 use std::io;
 
 use zxvm_host::HostError;
@@ -24,9 +23,9 @@ impl Faults {
         std::iter::once(access(&self.0)).chain(self.features(&FOR_SNAPSHOTS)).chain(deliveries).collect()
     }
 
-    /// What decides on pagers and reclaim.
+    /// What decides on pagers.
     pub fn for_pagers(&self) -> Vec<Finding> {
-        self.features(&FOR_PAGERS).into_iter().chain([pressure()]).collect()
+        self.features(&FOR_PAGERS)
     }
 
     fn features(&self, wanted: &[Feature]) -> Vec<Finding> {
@@ -128,17 +127,5 @@ fn refusal(error: &io::Error) -> String {
     match number("/proc/sys/vm/unprivileged_userfaultfd") {
         Some(value) => format!("{error}; vm.unprivileged_userfaultfd is {value}"),
         None => error.to_string(),
-    }
-}
-
-fn pressure() -> Finding {
-    match fs::read_to_string("/proc/pressure/memory") {
-        Ok(_) => {
-            Finding::new("memory pressure (PSI)", State::Ok, "told", "Memory can be given back before it runs out.")
-        }
-        Err(error) => {
-            let follows = "Reclaim would go by the program's own budget alone (boot with psi=1 to change that).";
-            Finding::new("memory pressure (PSI)", State::Limited, error.to_string(), follows)
-        }
     }
 }

@@ -9,6 +9,7 @@ mod engine;
 mod faults;
 mod kernel;
 mod limits;
+mod pressure;
 
 use std::fs;
 use std::io;
@@ -97,7 +98,8 @@ pub fn run(json: bool) -> io::Result<bool> {
         Group { title: "Limits", findings: limits::findings() },
         Group { title: "Engine", findings: engine::findings(has_stores) },
         Group { title: "Page faults, for snapshots of mapped VMOs", findings: faults.for_snapshots() },
-        Group { title: "For pagers and reclaim, which are not in this version yet", findings: faults.for_pagers() },
+        Group { title: "Page faults, for pagers", findings: faults.for_pagers() },
+        Group { title: "Memory pressure", findings: pressure::findings() },
     ];
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let report = Report { kernel: release, verdict: verdict(&groups), groups };

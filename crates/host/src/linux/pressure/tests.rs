@@ -183,6 +183,9 @@ fn the_thread_tells_at_the_start_and_when_asked_and_ends_with_the_watcher() {
     let sink: Arc<dyn PressureSink> = Arc::new(Told(sender, None));
     let watcher = Watcher::new(tree.0.clone(), Arc::downgrade(&sink)).unwrap();
     assert_eq!(told.recv(), Ok(5120 * MIB));
+    // There are no signs here, so whatever time passes, nobody looks.
+    std::thread::sleep(5 * GAP);
+    assert!(told.try_recv().is_err());
     tree.put("proc/meminfo", "MemTotal: 2048 kB\nMemAvailable: 1024 kB\n");
     watcher.look();
     // A look that was under way when the file was put in place may have found it half written.
