@@ -72,7 +72,12 @@ fn groups(report: &Report) -> Finding {
     let signs = report.signs.iter().filter(|sign| sign.result.is_ok() && sign.file.starts_with(tightest));
     let told: Vec<_> = signs.map(|sign| word(sign.kind)).collect();
     if told.is_empty() {
-        Finding::new(subject, State::Limited, found, "They count, but the kernel tells this process nothing of them.")
+        Finding::new(
+            subject,
+            State::Limited,
+            found,
+            "They count. The kernel tells this process nothing: looks every second while it works.",
+        )
     } else {
         Finding::new(subject, State::Ok, found, format!("They count. Told without looking: {}.", told.join(", ")))
     }

@@ -2,6 +2,7 @@
 //!
 //! 1. No thread is started, and nothing held open, before somebody watches. One that watches sleeps in the kernel until there is a
 //!    sign (`signs.rs`), somebody asks, or the time that the sink answered has passed: while nothing happens it costs nothing.
+//!    (Next to nothing in a group of whose limit the kernel tells no amounts: see `pulse.rs`.)
 //! 2. The thread takes no lock of the host while it tells the sink, and keeps neither the sink nor the host. It ends when the
 //!    host is gone, and when it finds the sink gone.
 //! 3. It looks at most fifty times a second, however many signs there are.
@@ -10,6 +11,7 @@
 
 mod figures;
 mod groups;
+mod pulse;
 mod signs;
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +20,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
@@ -26,6 +29,7 @@ pub use signs::{Asked, Kind};
 
 use super::faults::without_signals;
 use crate::api::{HostError, HostResult, PressureSink};
+use pulse::Pulse;
 use signs::Signs;
 
 /// The least time from one look to the next.
@@ -126,6 +130,8 @@ impl Shared {
     }
 
     fn serve(&self, root: &Path, sink: &Weak<dyn PressureSink>, mut signs: Signs) {
+        let mut pulse = signs.miss_amounts().then(Pulse::new);
+        let mut last = (Instant::now(), processor_time());
         loop {
             // Whoever asks from here on may ask for news.
             self.asked.store(false, Ordering::Release);
@@ -135,7 +141,10 @@ impl Shared {
                 (Err(_), Some(_)) => Some(RETRY),
             };
             std::thread::sleep(GAP);
-            let next = next.and_then(|next| Timespec::try_from(next).ok());
+            let now = (Instant::now(), processor_time());
+            let pulse = pulse.as_mut().map(|pulse| pulse.next(now.0 - last.0, now.1.saturating_sub(last.1)));
+            last = now;
+            let next = next.into_iter().chain(pulse).min().and_then(|next| Timespec::try_from(next).ok());
             signs.wait(self.bell.as_fd(), next.as_ref());
             if self.ended.load(Ordering::Acquire) {
                 return;
@@ -143,6 +152,12 @@ impl Shared {
             let _ = signs::take(self.bell.as_fd());
         }
     }
+}
+
+/// What this process has used of its processors.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 #[cfg(all(test, not(miri)))]

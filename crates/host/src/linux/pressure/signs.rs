@@ -62,6 +62,7 @@ pub struct Asked {
 pub struct Signs {
     signs: Vec<Sign>,
     asked: Vec<Asked>,
+    miss_amounts: bool,
 }
 
 impl Signs {
@@ -71,11 +72,11 @@ impl Signs {
         signs.ask_stall(root.join("proc/pressure/memory"));
         for group in groups {
             let folder = &group.folder;
+            let limit = limits.iter().find(|limit| limit.group.as_ref() == Some(folder));
             match group.version {
                 Version::One => {
-                    let limit = limits.iter().find(|limit| limit.group.as_ref() == Some(folder));
                     if let Some(limit) = limit {
-                        signs.ask(Kind::Usage, folder.join("memory.usage_in_bytes"), |file| {
+                        signs.miss_amounts |= !signs.ask(Kind::Usage, folder.join("memory.usage_in_bytes"), |file| {
                             // Past the mark by a page: what is left is then less than it.
                             let used = marks.iter().map(|mark| limit.total.saturating_sub(*mark) + PAGE_SIZE);
                             control(folder, file, used.map(|used| used.to_string()))
@@ -86,6 +87,7 @@ impl Signs {
                     });
                 }
                 Version::Two => {
+                    signs.miss_amounts |= limit.is_some();
                     signs.ask_stall(folder.join("memory.pressure"));
                     signs.ask(Kind::Event, folder.join("memory.events"), |file| {
                         let fd = open(file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
@@ -101,6 +103,11 @@ impl Signs {
     /// What was asked for, and what became of it. A file that is not there is not in here: there is nothing to be refused.
     pub fn asked(&self) -> &[Asked] {
         &self.asked
+    }
+
+    /// Whether there is a group with a limit of which no amounts are told.
+    pub fn miss_amounts(&self) -> bool {
+        self.miss_amounts
     }
 
     /// Sleeps until there is a sign, or `bell` can be read, or the time has passed.

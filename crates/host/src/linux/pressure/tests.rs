@@ -157,6 +157,11 @@ fn what_is_refused_is_left_out() {
     let groups = groups::groups(&tree.0);
     let limits = figures::limits(&tree.0, &groups).unwrap();
     let signs = Signs::open(&tree.0, &groups, &limits, &[100 * MIB, 500 * MIB]);
+    assert!(!signs.miss_amounts(), "the one limit is told of");
+    fs::remove_file(tree.0.join("one/cgroup.event_control")).unwrap();
+    assert!(Signs::open(&tree.0, &groups, &limits, &[]).miss_amounts());
+    tree.put("one/cgroup.event_control", "");
+    let signs = Signs::open(&tree.0, &groups, &limits, &[100 * MIB, 500 * MIB]);
     let asked: Vec<_> = signs.asked().iter().map(|asked| (asked.kind, asked.result)).collect();
     let is_folder = Err(rustix::io::Errno::ISDIR);
     let expected =
