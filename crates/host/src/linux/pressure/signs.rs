@@ -31,7 +31,7 @@ pub enum Kind {
     Event,
     /// The usage of a group of version 1 crossed a mark.
     Usage,
-    /// Memory was reclaimed in a group of version 1.
+    /// Memory was reclaimed in a group of version 1 because of its limit.
     Reclaim,
 }
 
@@ -75,15 +75,16 @@ impl Signs {
             let limit = limits.iter().find(|limit| limit.group.as_ref() == Some(folder));
             match group.version {
                 Version::One => {
-                    if let Some(limit) = limit {
-                        signs.miss_amounts |= !signs.ask(Kind::Usage, folder.join("memory.usage_in_bytes"), |file| {
-                            // Past the mark by a page: what is left is then less than it.
-                            let used = marks.iter().map(|mark| limit.total.saturating_sub(*mark) + PAGE_SIZE);
-                            control(folder, file, used.map(|used| used.to_string()))
-                        });
-                    }
+                    // Reclaim for want of memory in the machine is a stall; in a group without a limit there is no other.
+                    let Some(limit) = limit else { continue };
+                    signs.miss_amounts |= !signs.ask(Kind::Usage, folder.join("memory.usage_in_bytes"), |file| {
+                        // Past the mark by a page: what is left is then less than it.
+                        let used = marks.iter().map(|mark| limit.total.saturating_sub(*mark) + PAGE_SIZE);
+                        control(folder, file, used.map(|used| used.to_string()))
+                    });
                     signs.ask(Kind::Reclaim, folder.join("memory.pressure_level"), |file| {
-                        control(folder, file, std::iter::once("low".to_owned()))
+                        // Because of this limit, and not of one that a neighbour below it has.
+                        control(folder, file, std::iter::once("low,local".to_owned()))
                     });
                 }
                 Version::Two => {
