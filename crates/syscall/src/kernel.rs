@@ -142,7 +142,7 @@ impl Kernel {
         let rights = ZX_DEFAULT_VMAR_RIGHTS | ZX_RIGHT_READ | ZX_RIGHT_WRITE | ZX_RIGHT_EXECUTE;
         let root = handles.insert(root, rights)?;
         let job = handles.insert(Object::Job(Arc::new(Job::root(job_koid))), ZX_DEFAULT_JOB_RIGHTS)?;
-        let system_events = Arc::new(SystemEvents::new(&koids));
+        let system_events = Arc::new(SystemEvents::new(&koids, &space));
         let writeback = Arc::new(WritebackEvent::new(&koids));
         let sink: Weak<WritebackEvent> = Arc::downgrade(&writeback);
         space.observe_writeback(sink);

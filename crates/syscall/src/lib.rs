@@ -21,6 +21,7 @@ mod options;
 mod out;
 mod pager;
 mod port;
+mod relief;
 pub mod system;
 mod system_event;
 mod vmar;

@@ -65,6 +65,8 @@ impl Kernel {
             port: PageSlot::new(&port, key),
         };
         let vmo = self.space.create_pager_vmo(&self.stores, pager.pager(), request)?;
+        // From here on there may be something to take when memory is short. Where that cannot be seen nothing is.
+        let _ = self.watch_memory();
         let rights = ZX_DEFAULT_VMO_RIGHTS | if resizable { ZX_RIGHT_RESIZE } else { 0 };
         self.give(Object::Vmo(VmoObject::new(vmo)), rights, out).map(drop)
     }

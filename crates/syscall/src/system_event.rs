@@ -2,10 +2,11 @@
 //!
 //! 1. Exactly one of the events is signalled, the one of the level. While the level changes none may be, for an instant; never
 //!    two. Who is woken by one finds the others not signalled.
-//! 2. Nothing is watched before somebody asks for an event or for the level. From then on the host tells what is left, and
+//! 2. Nothing is watched before somebody asks for an event or for the level, or has something that may be taken: a VMO of a pager, or a
+//!    discardable one. From then on the host tells what is left, and
 //!    nobody looks while there is enough.
-//! 3. The level and the events change together, behind `Rank::Pressure`. Whoever is to act on a level is called after
-//!    that, without any lock.
+//! 3. The level and the events change together, behind `Rank::Pressure`. What is to be done about a level is done after that, without
+//!    any lock, by the host's own thread.
 
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -15,11 +16,13 @@ use std::sync::{Arc, OnceLock, Weak};
 use zxvm_host::{Host, HostResult, PressureSink};
 use zxvm_object::{Event, Handle, Koids, Object};
 use zxvm_types::*;
+use zxvm_vm::AddressSpace;
 use zxvm_vm::lock::{Rank, Ranked};
 use zxvm_vm::pressure::{Level, Levels, Thresholds};
 
 use crate::kernel::{Kernel, require};
 use crate::out::Out;
+use crate::relief::Relief;
 use crate::system;
 
 /// What there are events of.
@@ -34,15 +37,12 @@ const KINDS: [(zx_system_event_type_t, Level); 5] = [
 /// Bytes committed by calls after which it is time to look what is left: less than from one threshold to the next.
 const LOOK_AFTER: u64 = 8 << 20;
 
-/// Who is called when the level has changed.
-type Hook = Box<dyn Fn(Level) + Send + Sync>;
-
 /// One event of each kind, and the level.
 pub struct SystemEvents {
     events: [(Level, zx_system_event_type_t, Object); KINDS.len()],
     watch: Ranked<Watch>,
-    /// What is to be done on a level.
-    hook: OnceLock<Hook>,
+    /// What is done about it.
+    relief: Relief,
     /// Set once the host tells what is left.
     watching: OnceLock<()>,
     /// Bytes committed by calls since somebody looked, about.
@@ -59,8 +59,8 @@ struct Watch {
 }
 
 impl SystemEvents {
-    /// With no pressure, and nobody watching.
-    pub fn new(koids: &Koids) -> Self {
+    /// With no pressure, and nobody watching. Memory is to be had from `space`.
+    pub fn new(koids: &Koids, space: &Arc<AddressSpace>) -> Self {
         let events = KINDS.map(|(kind, level)| {
             let event = Object::Event(Arc::new(Event::new(koids.next())));
             if level == Level::Normal {
@@ -69,22 +69,21 @@ impl SystemEvents {
             (level, kind, event)
         });
         let watch = Ranked::new(Rank::Pressure, Watch::default());
-        Self { events, watch, hook: OnceLock::new(), watching: OnceLock::new(), committed: AtomicU64::new(0) }
+        let relief = Relief::new(Arc::downgrade(space));
+        Self { events, watch, relief, watching: OnceLock::new(), committed: AtomicU64::new(0) }
     }
 
     fn of(&self, kind: zx_system_event_type_t) -> Option<&Object> {
         self.events.iter().find(|event| event.1 == kind).map(|event| &event.2)
     }
 
-    /// `left` bytes are left. The level from now on, and when to look again.
-    fn observe(&self, left: u64) -> (Level, Option<Duration>) {
+    /// `left` bytes are left at the moment `now`. The level from now on, and what decides on it.
+    fn observe(&self, left: u64, now: Duration) -> Option<Levels> {
         let mut watch = self.watch.lock();
         // Begun when watching was. Without it there is nothing that the amount could be measured by.
-        let Some(levels) = &mut watch.levels else { return (Level::Normal, None) };
+        let levels = watch.levels.as_mut()?;
         let before = levels.level();
-        let now = Duration::from_nanos(u64::try_from(system::clock_get_monotonic()).unwrap_or(0));
         let level = levels.observe(left, now);
-        let next = levels.next_look(left);
         if level != before {
             let signals = |of: Level| {
                 let event = self.events.iter().find(|event| event.0 == of);
@@ -93,13 +92,7 @@ impl SystemEvents {
             signals(before).update(ZX_EVENT_SIGNALED, 0);
             signals(level).update(0, ZX_EVENT_SIGNALED);
         }
-        drop(watch);
-        if level != before
-            && let Some(hook) = self.hook.get()
-        {
-            hook(level);
-        }
-        (level, next)
+        Some(levels.clone())
     }
 
     /// Begins with thresholds that suit the host, unless the program has its own.
@@ -115,7 +108,10 @@ impl SystemEvents {
 
 impl PressureSink for SystemEvents {
     fn memory_left(&self, left: u64) -> Option<Duration> {
-        self.observe(left).1
+        let now = now();
+        let levels = self.observe(left, now)?;
+        self.relief.act(levels.level(), left, levels.thresholds(), now);
+        levels.next_look(left)
     }
 
     fn marks(&self) -> Vec<u64> {
@@ -127,12 +123,13 @@ impl PressureSink for SystemEvents {
     }
 }
 
+fn now() -> Duration {
+    Duration::from_nanos(u64::try_from(system::clock_get_monotonic()).unwrap_or(0))
+}
+
 impl fmt::Debug for SystemEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SystemEvents")
-            .field("watch", &self.watch)
-            .field("has_hook", &self.hook.get().is_some())
-            .finish_non_exhaustive()
+        f.debug_struct("SystemEvents").field("watch", &self.watch).field("relief", &self.relief).finish_non_exhaustive()
     }
 }
 
@@ -171,7 +168,7 @@ impl Kernel {
     pub fn pressure_level(&self) -> Result<Level, Status> {
         self.watch_memory().map_err(zxvm_vm::status)?;
         let left = self.host().memory_left().map_err(zxvm_vm::status)?;
-        Ok(self.system_events.observe(left).0)
+        Ok(self.system_events.observe(left, now()).map_or(Level::Normal, |levels| levels.level()))
     }
 
     /// Says where levels begin, whatever there is in all and whatever the environment says (`ZXVM_PRESSURE`).
@@ -190,13 +187,6 @@ impl Kernel {
         Ok(())
     }
 
-    /// From now on `hook` is called with every level that is entered, shortly after its event has been signalled: by the host's
-    /// own thread, or by one that asked for the level. It may call all of this, and it may be called by several threads at
-    /// once. Only the first hook counts.
-    pub fn on_level(&self, hook: Box<dyn Fn(Level) + Send + Sync>) {
-        let _ = self.system_events.hook.set(hook);
-    }
-
     /// Has the host tell how much memory is left, from now on.
     ///
     /// # Errors
@@ -209,7 +199,7 @@ impl Kernel {
         let host = self.host();
         events.begin(&**host)?;
         // What is so already is so before anybody has the event.
-        events.observe(host.memory_left()?);
+        events.observe(host.memory_left()?, now());
         let sink: Weak<SystemEvents> = Arc::downgrade(events);
         host.watch_memory(sink)?;
         let _ = events.watching.set(());

@@ -196,7 +196,10 @@ impl Kernel {
 
     fn lock_op(&self, vmo: &Arc<Vmo>, op: u32, offset: u64, size: u64, buffer: UserSlice<'_>) -> Result<(), Status> {
         if op == ZX_VMO_OP_UNLOCK {
-            return self.space.unlock_vmo(vmo, offset, size);
+            self.space.unlock_vmo(vmo, offset, size)?;
+            // As for VMOs of pagers.
+            let _ = self.watch_memory();
+            return Ok(());
         }
         let even_if_discarded = op == ZX_VMO_OP_LOCK;
         let discarded = self.space.lock_vmo(vmo, offset, size, even_if_discarded)?;

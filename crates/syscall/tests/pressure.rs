@@ -1,6 +1,6 @@
 //! Events about memory follow what the host says is left: on the simulated machine, where tests say how much that is.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -131,32 +131,6 @@ fn getting_better_takes_its_time() {
     sim.set_memory_left(10 * MIB);
     assert_eq!(signalled(&kernel, &events), [Level::OutOfMemory]);
     assert_eq!(sim.next_look(), Some(Duration::from_secs(1)));
-}
-
-#[test]
-fn the_hook_hears_of_each_level_that_is_entered_after_its_event() {
-    let sim = Arc::new(SimHost::default());
-    let kernel = Arc::new(kernel(sim.clone()));
-    let events = events(&kernel);
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let (weak, list) = (Arc::downgrade(&kernel), heard.clone());
-    kernel.on_level(Box::new(move |level| {
-        let kernel = weak.upgrade().unwrap();
-        // No lock is held: it may ask, and make calls.
-        let mut vmo = 0;
-        kernel.vmo_create(PAGE_SIZE, 0, &mut vmo).unwrap();
-        kernel.handle_close(vmo).unwrap();
-        assert_eq!(kernel.pressure_level(), Ok(level));
-        list.lock().unwrap().push((level, signalled(&kernel, &events)));
-    }));
-    kernel.on_level(Box::new(|level| panic!("the second hook hears of {level:?}")));
-    for (left, _) in STEPS {
-        sim.set_memory_left(left * MIB);
-        sim.set_memory_left(left * MIB + 1);
-    }
-    // Normal is where it began.
-    let expected: Vec<_> = STEPS[1..].iter().map(|&(_, level)| (level, vec![level])).collect();
-    assert_eq!(*heard.lock().unwrap(), expected);
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl AddressSpace {
         let budget = &self.reclaim.budget;
         let ahead = (budget.limit() / 32).min(AHEAD);
         // Where most of it is dirty, what little may go is left for those who came for it.
-        if budget.is_limited() && budget.free() < ahead / 2 && self.reclaim.queues().takeable() > 4 * ahead {
+        if budget.is_limited() && budget.free() < ahead / 2 && self.reclaim.queues().spare() > 4 * ahead {
             self.evict(ahead - budget.free().min(ahead), Urgency::Room);
         }
     }
@@ -232,7 +232,7 @@ fn take_bite(family: &Family, pages: &[PageId]) -> u64 {
             let source = content.paged().expect("it is the root");
             let pages = (place.range.start()..place.range.end()).step_by(PAGE_SIZE as usize);
             let mut first = true;
-            for page in pages.filter(|&page| source.is_takeable(page)) {
+            for page in pages.filter(|&page| source.is_to_be_taken(page)) {
                 match parts.last_mut() {
                     Some(last) if last.end() == page && !first => {
                         *last = VmoRange::from_bounds(last.start(), page + PAGE_SIZE);

@@ -184,6 +184,12 @@ impl Source {
         pages(range).for_each(|page| queues.put_back(PageId { root, page }));
     }
 
+    /// Whether a page that was to be taken still is.
+    pub fn is_to_be_taken(&self, page: u64) -> bool {
+        let id = PageId { root: self.residency.root(), page: page / PAGE_SIZE };
+        self.is_takeable(page) && self.residency.reclaim().queues().is_to_be_taken(id)
+    }
+
     /// Whether the page is there and need not be saved first.
     pub fn is_takeable(&self, page: u64) -> bool {
         match self.states.at(page) {

@@ -1,7 +1,7 @@
 //! Which record is whose: from pages of a root to slots, in order, so that ranges are handled by what is known in them.
 //!
-//! Every time that a root begins to be known it gets a number of its own, its life. What is remembered of pages that are
-//! gone is filed under it, and so forgotten with the root.
+//! Every time that a root begins to be known it gets a number of its own, its life. What is remembered of pages that
+//! are gone is filed under it, and so forgotten with the root.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

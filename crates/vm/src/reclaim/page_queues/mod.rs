@@ -1,16 +1,22 @@
 //! Which page goes next, when memory that a program supplies must make room. Books only: nothing here touches memory.
 //!
-//! Nobody is told of an access to a page that has its entry in the page table. So use is sampled: the engine drops the entries of
-//! some pages (they are *armed*), and looks later which of them are there again. These books say whose entries to drop, whom to look at,
-//! and what follows from what was found.
+//! Nobody is told of an access to a page that has its entry in the page table. So use is sampled: the engine drops the
+//! entries of some pages (they are *armed*), and looks later which of them are there again. These books say whose
+//! entries to drop, whom to look at, and what follows from what was found.
 //!
-//! A page that comes is a *newcomer*, on probation in the order of coming. Half way it is armed, so that the accesses that
-//! belong to its coming do not count, and at the end it is looked at: who was used again is *proven*, the others go and leave a
-//! *ghost*. Proven pages stand on a clock, armed half way round. A ghost that comes again is proven at once, and tells which of the
-//! two needs more room: the one it was taken from. So a scan passes through the probation and leaves the rest alone.
+//! A page that comes is a *newcomer*, on probation in the order of coming. Half way it is armed, so that the accesses
+//! that belong to its coming do not count, and at the end it is looked at: who was used again is *proven*, the others
+//! go and leave a *ghost*. Proven pages stand on a clock, armed half way round. A ghost that comes again is proven at
+//! once, and tells which of the two needs more room: the one it was taken from. So a scan passes through the probation
+//! and leaves the rest alone.
+//!
+//! Two exceptions. As long as a budget has room, what comes stands on the clock at once: if the first thing a program
+//! does is to go through more than there is room for, again and again, some of it must stay. And if nearly all that
+//! comes was proven before, only a few are proven again, for the same reason.
 
 mod ghosts;
 mod index;
+mod loops;
 mod order;
 mod queues;
 mod share;
@@ -48,8 +54,8 @@ pub enum Hint {
 pub enum Urgency {
     /// Room is wanted in a budget: whatever the order says. Pages of `ALWAYS_NEED` only when nothing else is left.
     Room,
-    /// Memory is short: what was not known to be used in so many passes, and pages of `DONT_NEED` whatever their age. Pages
-    /// of `ALWAYS_NEED` never.
+    /// Memory is short: what was not known to be used in so many passes, and pages of `DONT_NEED` whatever their age.
+    /// Pages of `ALWAYS_NEED` never.
     Aged {
         /// So many times [`Queues::pass`] was called since the last use that is known. 0: everything.
         passes: u32,
@@ -75,7 +81,8 @@ pub enum Found {
 /// What becomes of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is to be taken, and stays in hand until it is ([`Queues::taken`]) or turns out not to be possible ([`Queues::put_back`]).
+    /// It is to be taken, and stays in hand until it is ([`Queues::taken`]) or turns out not to be possible
+    /// ([`Queues::put_back`]).
     Take,
     /// It is in a queue again.
     Stay,
@@ -126,7 +133,8 @@ pub struct PageStanding {
     pub age_passes: u32,
     /// Whether its entry was dropped and not found again since.
     pub armed: bool,
-    /// Whether it was used again after it had come. Kept while it is held.
+    /// Whether it was used again after it had come, or is taken to have been: a ghost, or one that came when there was
+    /// room. Kept while it is held.
     pub proven: bool,
     /// Whether it is marked `ALWAYS_NEED`. Kept while it is held.
     pub always_need: bool,

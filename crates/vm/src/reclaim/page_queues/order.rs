@@ -1,19 +1,19 @@
 //! What the books answer: whose entries to drop, whom to look at next, and what follows from what was found.
 //!
-//! A page that is given out is in hand until it is settled, so that it is never given out twice. Of candidates for room at most
-//! `MOST_STAYS` in a row are kept, and no more than there are pages: then one is taken although it was used. So a budget that is
-//! full always yields, and in bounded time.
+//! A page that is given out is in hand until it is settled, so that it is never given out twice. Newcomers that were
+//! used leave the probation, and of pages on the clock at most `MOST_STAYS` in a row are kept, and no more than there
+//! are: then one is taken although it was used. So a budget that is full always yields, and soon.
 
 use super::queues::{Queues, resting_place};
 use super::slots::{Mark, Place, Slot};
 use super::{Found, PageId, Urgency, Verdict};
 
 /// If so many were all used, those that were not are too few to be worth the search.
-const MOST_STAYS: u64 = 1024;
+const MOST_STAYS: u64 = 32;
 
 impl Queues {
-    /// Names pages whose entries are to be dropped now, so that their use shows in time: at most `max`. They count as armed from
-    /// here on. Fewer than `max`, or none: there are no more for now.
+    /// Names pages whose entries are to be dropped now, so that their use shows in time: at most `max`. They count as
+    /// armed from here on. Fewer than `max`, or none: there are no more for now.
     pub fn arm_next(&mut self, max: usize, out: &mut Vec<PageId>) {
         let end = out.len().saturating_add(max);
         for (fresh, armed) in [(Place::NewFresh, Place::NewArmed), (Place::ProvenFresh, Place::ProvenArmed)] {
@@ -28,10 +28,11 @@ impl Queues {
         }
     }
 
-    /// Names the next pages to look at, at most `max`. They are in hand until [`Queues::settle`], or until they are gone or held.
+    /// Names the next pages to look at, at most `max`. They are in hand until [`Queues::settle`], or until they are
+    /// gone or held.
     ///
-    /// For [`Urgency::Room`] there is always one as long as not all pages that could be taken are in hand. Otherwise the
-    /// answer is empty when no other page may be taken.
+    /// For [`Urgency::Room`] there is always one as long as not all pages that could be taken are in hand. Otherwise
+    /// the answer is empty when no other page may be taken.
     pub fn candidates(&mut self, max: usize, urgency: Urgency, out: &mut Vec<PageId>) {
         let end = out.len().saturating_add(max);
         match urgency {
@@ -50,20 +51,20 @@ impl Queues {
             // No entry, no use; and what cannot be told goes in the order of coming.
             Found::Unused | Found::Unknown => false,
         };
+        let for_age = self.slots.has(slot, Mark::ForAge);
+        let on_clock = !for_age && (proven || self.slots.has(slot, Mark::Always));
         let stays = match used {
             false => false,
-            true if self.slots.has(slot, Mark::ForAge) => true,
-            true if self.stays >= MOST_STAYS.min(self.takeable()) => false,
+            true if for_age => true,
+            true if on_clock && self.stays >= MOST_STAYS.min(self.takeable()) => false,
             // An entry that was never dropped tells of the first access only.
             true => armed || proven,
         };
         if !stays {
-            self.stays = 0;
+            self.stays = if for_age { self.stays } else { 0 };
             return Verdict::Take;
         }
-        if !self.slots.has(slot, Mark::ForAge) {
-            self.stays += 1;
-        }
+        self.stays += u64::from(on_clock);
         self.slots.set_generation(slot, self.now);
         self.slots.set(slot, Mark::Proven, proven || armed);
         self.slots.set(slot, Mark::NeedNot, false);
@@ -72,8 +73,8 @@ impl Queues {
         Verdict::Stay
     }
 
-    /// Puts a candidate back that was to be taken and could not be, as the youngest of its queue. Nothing happens to a page that is not
-    /// in hand.
+    /// Puts a candidate back that was to be taken and could not be, as the youngest of its queue. Nothing happens to a
+    /// page that is not in hand.
     pub fn put_back(&mut self, page: PageId) {
         if let Some(slot) = self.in_hand(page) {
             self.leave_hand(slot);

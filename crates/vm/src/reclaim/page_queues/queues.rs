@@ -1,9 +1,9 @@
 //! What the books are told: which pages are there, which of them may be taken, and what is known of their use.
 //!
 //! 1. A page is known if it has a record, and every record is found by its page.
-//! 2. A record's queue agrees with its marks: only pages that may be taken and are marked `Always` stand in `Need`, only those that are
-//!    marked `NeedNot` and not `Always` in the queue of that name; of the others the `Proven` stand on the clock and the rest on
-//!    probation, the `Armed` apart from those that are not.
+//! 2. A record's queue agrees with its marks: only pages that may be taken and are marked `Always` stand in `Need`,
+//!    only those that are marked `NeedNot` and not `Always` in the queue of that name; of the others the `Proven` stand
+//!    on the clock and the rest on probation, the `Armed` apart from those that are not.
 //! 3. Only what is in hand is marked `ForAge`; what is marked `NeedNot` is armed.
 //!
 //! [`Queues::audit`] checks 1-3.
@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use super::ghosts::{Ghosts, hash};
 use super::index::Index;
+use super::loops::Loops;
 use super::share::Share;
 use super::slots::{Mark, Place, Slot, Slots};
 use super::{Counts, Hint, PageId, PageStanding, RootId, Standing};
@@ -21,23 +22,23 @@ use super::{Counts, Hint, PageId, PageStanding, RootId, Standing};
 pub struct Queues {
     pub(super) slots: Slots,
     pub(super) index: Index,
-    /// What was taken on probation, and what was taken from the clock.
-    ghosts: [Ghosts; 2],
+    /// What was taken on probation.
+    new_ghosts: Ghosts,
+    /// What was taken from the clock: rarer, so remembered for longer.
+    proven_ghosts: Ghosts,
     pub(super) share: Share,
+    loops: Loops,
     /// How many pages there may be.
     plan: u64,
     /// How many ghosts have come again.
     pub(super) refaulted: u64,
     /// The generation that is now. Wraps.
     pub(super) now: u32,
-    /// How many candidates for room were found used since one was taken.
+    /// How many on the clock were found used since a page was taken for room.
     pub(super) stays: u64,
     /// Where the search for aged pages goes on.
     pub(super) sweep: u32,
 }
-
-const ON_PROBATION: usize = 0;
-const ON_THE_CLOCK: usize = 1;
 
 impl Default for Queues {
     fn default() -> Self {
@@ -51,8 +52,10 @@ impl Queues {
         Self {
             slots: Slots::new(),
             index: Index::default(),
-            ghosts: [Ghosts::new(), Ghosts::new()],
+            new_ghosts: Ghosts::new(),
+            proven_ghosts: Ghosts::new(),
             share: Share::new(),
+            loops: Loops::new(),
             plan: u64::MAX,
             refaulted: 0,
             now: 0,
@@ -75,8 +78,8 @@ impl Queues {
         }
     }
 
-    /// Pages may not be taken for now. Those in hand leave it, and those that are not known become so. A page so held keeps what is
-    /// known of it, but what a program did not need it needs now.
+    /// Pages may not be taken for now. Those in hand leave it, and those that are not known become so. A page so held
+    /// keeps what is known of it, but what a program did not need it needs now.
     pub fn hold(&mut self, root: RootId, pages: Range<u64>) {
         for page in pages {
             let slot = self.index.get(root, page).unwrap_or_else(|| self.enter(PageId { root, page }));
@@ -111,11 +114,16 @@ impl Queues {
     /// A page was taken. Forgotten, but for its ghost.
     pub fn taken(&mut self, page: PageId) {
         let Some(slot) = self.index.remove(page.root, page.page) else { return };
-        let from = if self.slots.has(slot, Mark::Proven) { ON_THE_CLOCK } else { ON_PROBATION };
+        let takings = worth_remembering(self.index_len(), self.plan);
         // A program that does not need a page says nothing about how much room newcomers need.
         if !self.slots.has(slot, Mark::NeedNot) {
             let remembered = hash(self.index.life(page.root), page.page);
-            self.ghosts[from].add(remembered);
+            let ghosts = match self.slots.has(slot, Mark::Proven) {
+                true => &mut self.proven_ghosts,
+                false => &mut self.new_ghosts,
+            };
+            ghosts.remember(takings);
+            ghosts.add(remembered);
         }
         self.slots.move_to(slot, Place::Free);
     }
@@ -125,10 +133,15 @@ impl Queues {
         for slot in self.index.end_life(root) {
             self.slots.move_to(slot, Place::Free);
         }
+        if self.index_len() == 0 {
+            // So that the memory of the records is given back.
+            (self.slots, self.sweep) = (Slots::new(), 0);
+        }
     }
 
-    /// Notes what a program says of those of the pages that are known. `DONT_NEED` is as if their entries had been dropped, and does nothing to
-    /// pages that are held or `ALWAYS_NEED`. A page in hand that is always needed leaves it.
+    /// Notes what a program says of those of the pages that are known. `DONT_NEED` is as if their entries had been
+    /// dropped, and does nothing to pages that are held or `ALWAYS_NEED`. A page in hand that is always needed leaves
+    /// it.
     pub fn hint(&mut self, root: RootId, pages: Range<u64>, hint: Hint) {
         for (_, slot) in self.index.range(root, pages) {
             let place = self.slots.place(slot);
@@ -162,8 +175,8 @@ impl Queues {
         self.sweep = 0;
     }
 
-    /// What a pass found of those of the pages that are known: used since they were last looked at, or not. Their entries are dropped
-    /// now in either case. A page in hand that was used leaves it.
+    /// What a pass found of those of the pages that are known: used since they were last looked at, or not. Their
+    /// entries are dropped now in either case. A page in hand that was used leaves it.
     pub fn known(&mut self, root: RootId, pages: Range<u64>, used: bool) {
         for (_, slot) in self.index.range(root, pages) {
             let (place, armed) = (self.slots.place(slot), self.slots.has(slot, Mark::Armed));
@@ -203,7 +216,7 @@ impl Queues {
             need: len(Place::Need),
             held: len(Place::Held),
             in_hand: len(Place::Hand),
-            ghosts: self.ghosts.iter().map(Ghosts::count).sum(),
+            ghosts: self.new_ghosts.count() + self.proven_ghosts.count(),
         }
     }
 
@@ -276,26 +289,41 @@ impl Queues {
         u64::from(self.slots.end()) - self.slots.len(Place::Free)
     }
 
-    /// Gives a page a record and a place: on the clock if its ghost is met.
+    /// Gives a page a record and a place: on the clock if its ghost is met, or if there is room for all.
     fn enter(&mut self, page: PageId) -> Slot {
         let pages = self.index_len() + 1;
-        self.ghosts.iter_mut().for_each(|ghosts| ghosts.remember(pages.next_power_of_two().min(self.plan)));
         let remembered = hash(self.index.life(page.root), page.page);
-        let was_new = self.ghosts[ON_PROBATION].remove(remembered);
-        let was_proven = self.ghosts[ON_THE_CLOCK].remove(remembered);
+        let was_new = self.new_ghosts.remove(remembered);
+        let was_proven = self.proven_ghosts.remove(remembered);
         if was_new {
             self.share.more_for_newcomers(pages);
         }
         if was_proven {
             self.share.more_for_proven(pages);
         }
-        let proven = was_new || was_proven;
-        self.refaulted += u64::from(proven);
+        self.loops.came(was_proven);
+        self.refaulted += u64::from(was_new || was_proven);
+        let ghost = (was_new || was_proven) && self.loops.lets_in();
+        let proven = ghost || has_room(pages, self.plan);
         let slot = self.slots.add(page, if proven { Place::ProvenFresh } else { Place::NewFresh }, self.now);
         self.slots.set(slot, Mark::Proven, proven);
         self.index.insert(page.root, page.page, slot);
         slot
     }
+}
+
+/// How many takings are worth their memory, when so many pages are known. Grows in few steps: each moves all ghosts.
+pub(super) fn worth_remembering(pages: u64, plan: u64) -> u64 {
+    match plan {
+        // Ghosts say little where nothing is taken but for its age.
+        u64::MAX => 1 << pages.ilog2(),
+        plan => pages.next_power_of_two().min(plan),
+    }
+}
+
+/// Whether there is room on the clock for pages that nothing is known of. Without a plan nobody knows.
+pub(super) fn has_room(pages: u64, plan: u64) -> bool {
+    plan != u64::MAX && pages < plan / 10 * 9
 }
 
 /// Where a page stands that is neither held nor in hand.

@@ -1,5 +1,5 @@
-//! How much of the room is for newcomers. It follows the ghosts: each that comes again moves it by a page towards the queue it
-//! was taken from.
+//! How much of the room is for newcomers. It follows the ghosts: each that comes again moves it by a page towards the
+//! queue it was taken from.
 
 /// Parts of a whole.
 const WHOLE: u64 = 1 << 32;

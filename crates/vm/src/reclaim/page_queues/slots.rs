@@ -51,7 +51,7 @@ impl Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Mark {
-    /// Was used again after it had come.
+    /// Was used again after it had come, or is taken to have been.
     Proven,
     /// ALWAYS_NEED.
     Always,

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::RootId;
 use super::queues::{Queues, resting_place};
 use super::slots::{Mark, Place};
+use super::{PageId, RootId};
 
 impl Queues {
     /// Pages were used by a call, which makes no entries. As if an entry had been found: who uses a page twice before it is armed is as one
@@ -30,6 +30,16 @@ impl Queues {
         self.slots.len(Place::Held)
     }
 
+    /// How many pages may be taken that nobody says are always needed.
+    pub fn spare(&self) -> u64 {
+        self.takeable() - self.slots.len(Place::Need)
+    }
+
+    /// Whether a page that was to be taken still is: it may have turned out to be needed meanwhile.
+    pub fn is_to_be_taken(&self, page: PageId) -> bool {
+        self.index.get(page.root, page.page).is_some_and(|slot| self.slots.place(slot) == Place::Hand)
+    }
+
     /// How many pages have come, so far, that had been taken not long before.
     pub fn refaulted(&self) -> u64 {
         self.refaulted
@@ -38,7 +48,7 @@ impl Queues {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Hint, Standing};
+    use super::super::{Hint, Standing, Urgency};
     use super::*;
 
     const ROOT: RootId = RootId(0);
@@ -64,6 +74,13 @@ mod tests {
         queues.hint(ROOT, 3..4, Hint::DontNeed);
         queues.touched(ROOT, 3..4);
         assert_eq!(standing(&queues, 3), Standing::Proven, "it is needed after all");
+        let (mut out, all) = (Vec::new(), PageId { root: ROOT, page: 0 });
+        queues.candidates(4, Urgency::Room, &mut out);
+        assert!(queues.is_to_be_taken(all));
+        queues.hint(ROOT, 0..1, Hint::AlwaysNeed);
+        assert!(!queues.is_to_be_taken(all), "it is needed after all");
+        out.into_iter().for_each(|page| queues.put_back(page));
+        assert_eq!(queues.spare(), 3);
         queues.hold(ROOT, 1..2);
         queues.touched(ROOT, 1..2);
         assert_eq!((queues.held(), standing(&queues, 1)), (1, Standing::Held));
