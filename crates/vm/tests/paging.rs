@@ -395,3 +395,41 @@ fn a_clone_may_start_behind_the_end_of_what_it_lies_over() {
     machine.audit();
     assert!(machine.port.take().is_empty());
 }
+
+/// The tree has a pager before anything is projected onto it (vmo.md §3.1).
+#[test]
+fn a_snapshot_of_a_clone_is_refused_for_its_pager_first() {
+    let machine = Machine::new(2, false);
+    let over = |of: &Arc<Vmo>, kind, offset, pages: u64| {
+        let size = pages * PAGE_SIZE;
+        let request = ChildRequest { kind, offset, size, resizable: false, immutable: false, koid: 9, named: false };
+        machine.space.create_child(of, request)
+    };
+    let clone = over(&machine.vmo, ChildKind::AtLeastOnWrite, 1 << 63, 1).unwrap();
+    let too_far = |kind| over(&clone, kind, 1 << 63, 1).map(drop);
+    assert_eq!(too_far(ChildKind::Snapshot), Err(Status::NOT_SUPPORTED));
+    assert_eq!(too_far(ChildKind::AtLeastOnWrite), Err(Status::INVALID_ARGS));
+    assert_eq!(too_far(ChildKind::Modified), Err(Status::INVALID_ARGS));
+}
+
+/// Whole pages of a clone that are zeroed over what the pager has not supplied are committed, the others are not.
+#[test]
+fn zeros_over_what_is_absent_are_pages() {
+    let machine = Machine::new(5, true);
+    machine.supply(0, 2).unwrap();
+    let clone = machine.child(&machine.vmo, ChildKind::AtLeastOnWrite, 6).unwrap();
+    let above = machine.child(&clone, ChildKind::AtLeastOnWrite, 6).unwrap();
+    let at = machine.map_of(&clone);
+    machine.space.vmo_op_range(&clone, VmoOp::Zero, PAGE_SIZE, 3 * PAGE_SIZE).unwrap();
+    let committed = |vmo: &Vmo| vmo.info().unwrap().memory.committed / PAGE_SIZE;
+    assert_eq!((committed(&clone), committed(&machine.vmo)), (2, 2), "of 1 to 3");
+    machine.space.vmo_op_range(&above, VmoOp::Zero, 2 * PAGE_SIZE, 4 * PAGE_SIZE).unwrap();
+    assert_eq!(committed(&above), 1, "of 2 to 5: only 4 is the pager's");
+    assert_eq!(machine.port.take(), []);
+    for page in 1..4 {
+        assert_eq!((machine.read(&clone, page), machine.host.load(at + page * PAGE_SIZE)), (0, Ok(0)));
+    }
+    machine.supply(2, 5).unwrap();
+    assert_eq!([0, 1, 2, 3, 4].map(|page| machine.read(&clone, page)), [1, 0, 0, 0, 5]);
+    machine.audit();
+}

@@ -276,11 +276,14 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Makes `[start, end)` of a content that lies over others zero. For a part of a page that it shows of a root the pager may
-    /// have to be asked.
+    /// Makes `[start, end)` of a content that lies over others zero. Nobody is asked for whole pages; one that the pager has not
+    /// supplied becomes a committed page of zeros (vmo.md §7).
+    ///
+    /// For a part of a page the pager is asked as for a store, though pager.md §9 says that ZERO on a clone never asks: the rest
+    /// of the page stays what it is, and only the pager knows that (pager.md §6.1). It need not consent, as to a store.
     ///
     /// # Errors
-    /// As [`AddressSpace::zero_paged`].
+    /// As [`AddressSpace::zero_paged`]; `NO_MEMORY`, `NO_RESOURCES`: not all that would have to be committed is, and all is zero.
     pub(super) fn zero_over(&self, vmo: &Vmo, start: u64, end: u64) -> Result<(), Status> {
         let (first, last) = (addr::round_up(start).expect("inside the VMO"), addr::round_down(end));
         let mut edges = Vec::new();
@@ -302,11 +305,15 @@ impl AddressSpace {
             if !edges.iter().all(is_own) {
                 continue;
             }
+            let mut absent = Vec::new();
             for whole in whole_pages(start, end) {
+                absent = content.family().absent_below(number, whole);
+                vmo.check_plausible_sum(&absent)?;
                 self.fork(&layout, vmo, content, whole, Keep::Nothing)?;
                 vmo.ensure_extents(content, whole)?;
             }
-            return self.zero_locked(&layout, vmo, content, start, end);
+            self.zero_locked(&layout, vmo, content, start, end)?;
+            return absent.into_iter().try_for_each(|run| self.commit_locked(&layout, vmo, content, run));
         }
     }
 

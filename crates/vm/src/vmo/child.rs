@@ -135,8 +135,11 @@ impl Vmo {
         if content.cache_policy != CachePolicy::Cached {
             return Err(Status::BAD_STATE);
         }
-        content.origin.checked_add(end).ok_or(Status::INVALID_ARGS)?;
         let family = content.family();
+        if request.kind == ChildKind::Snapshot && family.source.is_some() {
+            return Err(Status::NOT_SUPPORTED);
+        }
+        content.origin.checked_add(end).ok_or(Status::INVALID_ARGS)?;
         if family.source.is_none() {
             return if self.is_slice() { Err(Status::NOT_SUPPORTED) } else { Ok(()) };
         }

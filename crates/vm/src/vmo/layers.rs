@@ -14,6 +14,7 @@ use zxvm_host::VmoRange;
 
 use super::family::FamilyState;
 use super::source::ROOT;
+use crate::pager::PageState;
 use crate::store::Window;
 
 /// How a content lies over another.
@@ -132,6 +133,19 @@ impl FamilyState {
             seen.extend(shown.map(|layer| (other, layer.range)));
         }
         seen
+    }
+
+    /// What of `range` of a content it shows of a root whose pager has not supplied it.
+    pub fn absent_below(&self, content: u32, range: VmoRange) -> Vec<VmoRange> {
+        let Some(source) = self.source.as_deref() else { return Vec::new() };
+        let mut absent = Vec::new();
+        for layer in self.layers(content, range).filter(|layer| layer.of == Some(ROOT)) {
+            for run in source.states.runs_where(layer.below(), |state| state == PageState::Absent) {
+                let start = layer.range.start() + (run.start() - layer.at);
+                absent.push(VmoRange::from_bounds(start, start + run.len()));
+            }
+        }
+        absent
     }
 
     /// Whether `above` lies over `below`, at whatever distance.
