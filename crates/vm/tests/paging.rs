@@ -433,3 +433,53 @@ fn zeros_over_what_is_absent_are_pages() {
     assert_eq!([0, 1, 2, 3, 4].map(|page| machine.read(&clone, page)), [1, 0, 0, 0, 5]);
     machine.audit();
 }
+
+/// Two contents, one over the other, show nobody's where the root has shrunk: the lower one is given the zeros, whatever their
+/// numbers in the family, which are given again.
+#[test]
+fn who_lies_lowest_gets_the_zeros_of_a_root_that_shrinks() {
+    for numbered_again in [false, true] {
+        let machine = Machine::new(2, false);
+        machine.supply(0, 2).unwrap();
+        let first = machine.child(&machine.vmo, ChildKind::AtLeastOnWrite, 2).unwrap();
+        let low = machine.child(&machine.vmo, ChildKind::AtLeastOnWrite, 2).unwrap();
+        let keep = (!numbered_again).then_some(first);
+        let high = machine.child(&low, ChildKind::AtLeastOnWrite, 2).unwrap();
+        machine.space.set_vmo_size(&machine.vmo, PAGE_SIZE).unwrap();
+        machine.space.set_vmo_size(&machine.vmo, 2 * PAGE_SIZE).unwrap();
+        machine.write(&machine.vmo, 1, 70);
+        assert_eq!((machine.read(&low, 1), machine.read(&high, 1)), (0, 0));
+        machine.write(&low, 1, 71);
+        assert_eq!(machine.read(&high, 1), 71, "at its first write the latest it has pages of its own");
+        machine.audit();
+        drop(keep);
+        machine.audit();
+    }
+}
+
+/// The zeros that a pair shows where its root has shrunk are each one's own.
+#[test]
+fn a_pair_shows_zeros_of_its_own_where_its_root_has_shrunk() {
+    let machine = Machine::new(4, false);
+    machine.supply(0, 4).unwrap();
+    let clone = machine.child(&machine.vmo, ChildKind::Modified, 4).unwrap();
+    machine.write(&clone, 1, 70);
+    let frozen = machine.child(&clone, ChildKind::Modified, 6).unwrap();
+    let at = [&clone, &frozen].map(|vmo| machine.map_of(vmo));
+    machine.space.set_vmo_size(&machine.vmo, PAGE_SIZE).unwrap();
+    machine.space.set_vmo_size(&machine.vmo, 4 * PAGE_SIZE).unwrap();
+    machine.write(&machine.vmo, 2, 71);
+    machine.audit();
+    let shown = |at: u64| [0, 1, 2, 3].map(|page| machine.host.load(at + page * PAGE_SIZE));
+    assert_eq!(at.map(shown), [[1, 70, 0, 0].map(Ok); 2]);
+    machine.host.store(at[0] + 2 * PAGE_SIZE, 72).unwrap();
+    machine.write(&frozen, 3, 73);
+    assert_eq!(at.map(shown), [[1, 70, 72, 0].map(Ok), [1, 70, 0, 73].map(Ok)]);
+    let late = machine.child(&clone, ChildKind::AtLeastOnWrite, 4).unwrap();
+    machine.write(&clone, 3, 74);
+    assert_eq!([0, 1, 2, 3].map(|page| machine.read(&late, page)), [1, 70, 72, 0], "it is one more of the pair");
+    machine.audit();
+    drop(clone);
+    assert_eq!(at.map(shown), [[1, 70, 72, 74].map(Ok), [1, 70, 0, 73].map(Ok)], "a mapping keeps it");
+    machine.audit();
+}

@@ -110,9 +110,12 @@ impl FamilyState {
     }
 
     /// What others that lie over a content, at whatever distance, show as nobody's where `range` of it is: each with its
-    /// pages.
+    /// pages, the lowest first.
     pub fn nobodys_over(&self, content: u32, range: VmoRange) -> Vec<(u32, VmoRange)> {
-        self.shown_by_others(content, range, |other, of| of.is_none() && self.lies_over(other, content))
+        let mut shown =
+            self.shown_by_others(content, range, |other, of| of.is_none() && self.lies_over(other, content));
+        shown.sort_by_key(|&(other, _)| self.below(other).count());
+        shown
     }
 
     /// The pages of others at the place of `range` of a content, as far as `which` is true of the other and of whose they are.
@@ -150,7 +153,12 @@ impl FamilyState {
 
     /// Whether `above` lies over `below`, at whatever distance.
     pub fn lies_over(&self, above: u32, below: u32) -> bool {
-        core::iter::successors(self.over(above), |over| self.over(over.parent)).any(|over| over.parent == below)
+        self.below(above).any(|over| over.parent == below)
+    }
+
+    /// How a content lies over another, that over the next, and so on down to the root.
+    fn below(&self, content: u32) -> impl Iterator<Item = Over> + '_ {
+        core::iter::successors(self.over(content), |over| self.over(over.parent))
     }
 
     /// What of `range` of a content that lies over another is zero though there may be something below: it has a place of its
@@ -211,7 +219,15 @@ impl FamilyState {
                 over.reach <= (held.origin + held.size).min(parent.origin + parent.size),
                 "content {number}: {over:?}"
             );
-            assert!(over.pair.is_none() || !self.is_below(number) || !self.is_paired(number), "content {number}");
+            let paired = self.is_paired(number);
+            assert!(over.pair.is_none() || !self.is_below(number) || !paired, "content {number}");
+            let others = source.over.values().filter(|other| other.pair == over.pair);
+            assert!(
+                !paired || others.into_iter().all(|other| other.parent == over.parent),
+                "content {number} is of a pair whose others lie elsewhere: {over:?}"
+            );
+            let shared = self.first_shared(number, held.whole());
+            assert!(shared.is_none() || paired, "content {number} is of no pair, and shares {shared:?}");
         }
     }
 }
