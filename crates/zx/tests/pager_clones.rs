@@ -195,6 +195,49 @@ fn zeroing_a_clone_asks_nobody() {
     assert_eq!(pager.all_dirty(&root), []);
 }
 
+/// vmo.md §7: over what is not supplied zeros are committed, and stay what they are when it is.
+#[test]
+fn zeros_over_what_was_not_supplied_are_pages_of_the_clone() {
+    let pager = TestPager::new();
+    let root = pager.vmo(TRAP, 3);
+    pager.supply(&root, 0..1);
+    let clone = clone_of(&root, 0, 4);
+    op(&clone, VmoOp::ZERO, 0..4).unwrap();
+    assert_eq!((committed(&root), committed(&clone)), (1, 2));
+    op(&clone, VmoOp::ZERO, 0..4).unwrap();
+    assert_eq!(committed(&clone), 0, "now they are its own");
+    pager.supply(&root, 1..3);
+    assert_eq!(read_pages(&clone, 0..4), Ok(vec![0; 4]));
+    pager.expect_nothing();
+}
+
+/// The rest of the page is the pager's, so it is asked; that a page becomes the clone's own is not its business.
+#[test]
+fn zeroing_a_part_of_a_page_asks_for_the_rest() {
+    let pager = TestPager::new();
+    let root = pager.vmo(TRAP, 3);
+    let clone = clone_of(&root, 0, 3);
+    let zero = |clone: &Vmo| clone.op_range(VmoOp::ZERO, PAGE - 4, PAGE + 8);
+    let refused = with(&clone, zero);
+    pager.expect_read(0..1);
+    pager.fail(&root, 0..1, Status::IO);
+    assert_eq!(refused.end(), Err(Status::IO));
+    let zeroed = with(&clone, zero);
+    pager.expect_read(0..1);
+    pager.supply(&root, 0..1);
+    pager.expect_read(2..3);
+    pager.supply_zeros(&root, 2..3);
+    assert_eq!(zeroed.end(), Ok(()));
+    assert_eq!(clone.read_to_array::<u8, 6>(PAGE - 6), Ok([1, 1, 0, 0, 0, 0]));
+    assert_eq!(
+        (committed(&root), committed(&clone)),
+        (1, 2),
+        "the first page of it, and the one that nobody was asked for"
+    );
+    assert_eq!(pager.all_dirty(&root), []);
+    pager.expect_nothing();
+}
+
 #[test]
 fn a_commit_of_a_clone_forks_what_it_asks_for() {
     let pager = TestPager::new();
