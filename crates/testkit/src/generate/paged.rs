@@ -3,11 +3,11 @@
 use zxvm_types::*;
 
 use super::{Generator, Want, mappings, vmo_behind};
+use crate::PAGE;
 use crate::model::source::{Kind as Asked, Request, Source, Who};
 use crate::model::wait::Job;
 use crate::model::{Kind, Model, ObjectId, Shape, VMO_SIZE_MAX};
 use crate::op::{Buffer, CreateChild, CreatePagerVmo, Map, Op, OpRange, PagerRange, QueryDirty, Supply, Transfer};
-use crate::{PAGE, pages_up};
 
 /// Pages in a pager VMO: few enough to look at each.
 const PAGES_MAX: u64 = 40;
@@ -98,8 +98,15 @@ impl Generator {
 
     /// A handle to a VMO that shows what a pager provides, if there is one.
     fn paged(&mut self, model: &Model) -> zx_handle_t {
-        let suits = |id| super::is_vmo(model, id) && model.is_paged(id);
-        self.any(model.handles().filter(|(_, handle)| suits(handle.object))).map_or(0, |(value, _)| value)
+        let all = model.handles().filter(|(_, h)| super::is_vmo(model, h.object) && model.is_paged(h.object));
+        // Those of pairs that share frames, more often.
+        let shares = |id| {
+            let figures = model.attribution(id, 0, u64::MAX);
+            model.is_paired(id) && figures.private < figures.committed
+        };
+        let sharing = all.clone().filter(|(_, handle)| shares(handle.object));
+        let found = if self.one_in(4) { self.any(sharing) } else { None };
+        found.or_else(|| self.any(all)).map_or(0, |(value, _)| value)
     }
 
     fn pager_create_vmo(&mut self, model: &Model) -> Op {
@@ -130,15 +137,22 @@ impl Generator {
     /// A clone of what a pager provides, or of such a clone.
     fn clone_paged(&mut self, model: &Model) -> Op {
         let rights = ZX_RIGHT_DUPLICATE | ZX_RIGHT_READ;
-        // Those that are clones already, more often than their share.
-        let over = self.one_in(3);
-        let suits = |id| super::is_vmo(model, id) && model.is_paged(id) && (!over || model.is_over(id));
+        // Those that are clones already, more often than their share, and those with pages of their own.
+        let over = self.one_in(2);
+        let full = over && self.rng.bool();
+        let suits = |id| {
+            super::is_vmo(model, id)
+                && model.is_paged(id)
+                && (!over || model.is_over(id))
+                && (!full || model.attribution(id, 0, u64::MAX).committed > 0)
+        };
         let all = model.handles().filter(|(_, h)| h.rights & rights == rights && suits(h.object));
         let vmo = self.any(all).map_or_else(|| self.paged(model), |(value, _)| value);
         let Some(id) = vmo_behind(model, vmo) else { return self.pager_create_vmo(model) };
         let mut options = match self.rng.u32(0..6) {
             0 => ZX_VMO_CHILD_SNAPSHOT_MODIFIED,
-            1 if self.one_in(4) => ZX_VMO_CHILD_SNAPSHOT,
+            1..3 if model.is_over(id) => ZX_VMO_CHILD_SNAPSHOT_MODIFIED,
+            3 if self.one_in(4) => ZX_VMO_CHILD_SNAPSHOT,
             _ => ZX_VMO_CHILD_SNAPSHOT_AT_LEAST_ON_WRITE,
         };
         if self.rng.bool() {
@@ -490,7 +504,7 @@ impl Generator {
                 Op::VmoWrite { vmo, buffer, fill, offset, len }
             }
             Op::VmoCreateChild(mut args) if paged(args.vmo) => {
-                self.tame_clone(model, &mut args);
+                Self::tame_clone(&mut args);
                 Op::VmoCreateChild(args)
             }
             // It might wait, with no end to it.
@@ -503,33 +517,11 @@ impl Generator {
         }
     }
 
-    /// Makes a child of what a pager is behind one that the model knows.
-    fn tame_clone(&self, model: &Model, args: &mut CreateChild) {
-        let Some(id) = vmo_behind(model, args.vmo) else { return };
-        let least = ZX_VMO_CHILD_SNAPSHOT_AT_LEAST_ON_WRITE;
-        if args.options & (least | ZX_VMO_CHILD_SNAPSHOT_MODIFIED) != 0 {
-            if args.size > PAGES_MAX * PAGE && args.size <= VMO_SIZE_MAX {
-                args.size %= PAGES_MAX * PAGE;
-            }
-            // Of one that starts behind its parent's end the engine's audit says that it reaches too far, though it shows zeros.
-            let end = pages_up(args.size).and_then(|size| args.offset.checked_add(size));
-            let end = end.and_then(|end| model.content(id).root_offset.checked_add(end));
-            if end.is_some() && args.offset.is_multiple_of(PAGE) {
-                args.offset = args.offset.min(model.size(id));
-            }
-            // What was modified in a clone is not shared in the model.
-            if model.is_over(id) && !model.is_slice(id) && model.can_be_paired(id) {
-                args.options = args.options & !ZX_VMO_CHILD_SNAPSHOT_MODIFIED | least;
-            }
-            // Who is to be given zeros first when something below both shrinks, the engine decides by numbers that it may give
-            // again.
-            if model.is_over(id) && model.has_lost_one(id) {
-                args.options = ZX_VMO_CHILD_SLICE;
-            }
-        } else if args.options & ZX_VMO_CHILD_SNAPSHOT != 0 {
-            // Here two checks would fail at once.
-            args.offset = args.offset.min(VMO_SIZE_MAX / 4);
-            args.size = args.size.min(VMO_SIZE_MAX / 4);
+    /// Makes a child of what a pager is behind so short that each page can be looked at.
+    fn tame_clone(args: &mut CreateChild) {
+        let over = ZX_VMO_CHILD_SNAPSHOT_AT_LEAST_ON_WRITE | ZX_VMO_CHILD_SNAPSHOT_MODIFIED;
+        if args.options & over != 0 && args.size > PAGES_MAX * PAGE && args.size <= VMO_SIZE_MAX {
+            args.size %= PAGES_MAX * PAGE;
         }
     }
 

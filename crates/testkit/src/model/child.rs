@@ -36,13 +36,18 @@ impl Model {
             (self.vmo_of(parent).content, Shape::Reference)
         } else {
             self.check_snapshot(parent, options, offset, size)?;
-            let over = self.is_paged(parent).then(|| self.over_of(parent, offset, size));
-            let from = self.content(parent);
-            let pages = match over {
+            let pairs = has(ZX_VMO_CHILD_SNAPSHOT_MODIFIED) && self.is_over(parent) || self.is_paired(parent);
+            let (over, pages) = if pairs {
+                let (over, pages) = self.pair_of(parent, offset, size);
+                (Some(over), pages)
+            } else if self.is_paged(parent) {
+                (Some(self.over_of(parent, offset, size)), Pages::default())
+            } else {
                 // Past the parent's end there is nothing to copy, and what comes there later is the parent's alone.
-                None => from.pages.snapshot(offset, (offset + size).min(from.size)),
-                Some(_) => Pages::default(),
+                let from = self.content(parent);
+                (None, from.pages.snapshot(offset, (offset + size).min(from.size)))
             };
+            let from = self.content(parent);
             let copy = Content {
                 size,
                 stream_size,
@@ -58,7 +63,6 @@ impl Model {
                 pages,
                 source: None,
                 over,
-                lost_one: false,
             };
             (self.add_content(copy), Shape::Snapshot)
         };
@@ -157,17 +161,15 @@ impl Model {
             return if self.is_slice(parent) { Err(Status::NOT_SUPPORTED) } else { Ok(()) };
         }
         if options & ZX_VMO_CHILD_SNAPSHOT_MODIFIED == 0 {
-            return Ok(());
+            let two_way = self.is_paired(parent);
+            return if two_way && self.is_slice(parent) { Err(Status::NOT_SUPPORTED) } else { Ok(()) };
         }
         if !self.is_over(parent) {
             // Of the root as of a slice of it, but not of a slice of what is a child itself.
             let above = self.vmo_of(parent).parent.and_then(|above| self.vmo_of(above).parent);
             return if self.is_slice(parent) && above.is_some() { Err(Status::NOT_SUPPORTED) } else { Ok(()) };
         }
-        if !self.is_slice(parent) && self.can_be_paired(parent) {
-            todo!("snapshots of what was modified in a clone");
-        }
-        Err(Status::NOT_SUPPORTED)
+        if !self.is_slice(parent) && self.can_be_paired(parent) { Ok(()) } else { Err(Status::NOT_SUPPORTED) }
     }
 
     /// Whether it was made as a slice.

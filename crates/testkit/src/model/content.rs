@@ -48,8 +48,6 @@ pub struct Content {
     pub source: Option<Source>,
     /// What it lies over, if it does.
     pub over: Option<Over>,
-    /// Whether one that lay over it has gone.
-    pub lost_one: bool,
 }
 
 impl Content {

@@ -444,9 +444,6 @@ impl Model {
         let unseen =
             |model: &Self| model.contents.keys().copied().find(|&id| !shown.contains(&id) && !model.is_below(id));
         while let Some(id) = unseen(self) {
-            if let Some(root) = self.root_under(id) {
-                self.contents.get_mut(&root).expect("just found").lost_one = true;
-            }
             match self.contents.remove(&id).expect("it was just found").source {
                 Some(source) if source.provider == Provider::There => self.complete(source.slot),
                 Some(_) | None => {}

@@ -7,12 +7,14 @@
 //! 4. Where a page is nobody's, writes to the parent may show or not. The engine's choice is taken over: they do, unless it
 //!    shows in a mapping, or did, or became so when something below shrank. Then it is its own.
 //! 5. A content is there as long as one lies over it.
+//! 6. Contents that share frames and lie over the same one are a *pair*, however many they are (vmo.md §3.3, two-way). What
+//!    one has of its own the new one has too, the same frames; what nobody of them has is shown of what is below both.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::source::{Source, State};
-use super::{Content, ContentId, Kind, Model, ObjectId, What};
+use super::{Content, ContentId, Kind, Model, ObjectId, Pages, What};
 use crate::{PAGE, pages_up};
 
 /// How a content lies over another one.
@@ -24,6 +26,8 @@ pub struct Over {
     pub reach: u64,
     /// The pages of its own.
     pub own: BTreeSet<u64>,
+    /// Of which pair it is, if of any: the content that was of it first, which may have gone.
+    pub pair: Option<ContentId>,
 }
 
 /// Whose a page is, and which of that one's.
@@ -145,7 +149,7 @@ impl Model {
     }
 
     /// A content that ended at `old` ends at `end` now. What lies over it shows zeros of its own where it shows nobody's then:
-    /// the first that was made first, and who lies over it shows those.
+    /// the lowest first, and who lies over it shows those.
     pub(super) fn shorten(&mut self, id: ContentId, end: u64, old: u64) {
         let origin = self.contents[&id].root_offset;
         for (&other, content) in &mut self.contents {
@@ -155,7 +159,8 @@ impl Model {
         if end >= old {
             return;
         }
-        let above: Vec<_> = self.contents.keys().copied().filter(|&other| self.lies_over(other, id)).collect();
+        let mut above: Vec<_> = self.contents.keys().copied().filter(|&other| self.lies_over(other, id)).collect();
+        above.sort_by_key(|&other| self.depth(other));
         for other in above {
             let content = &self.contents[&other];
             let local = |at: u64| (origin + at).saturating_sub(content.root_offset).min(content.size) / PAGE;
@@ -167,6 +172,11 @@ impl Model {
     fn lies_over(&self, above: ContentId, below: ContentId) -> bool {
         let parent = self.contents[&above].over.as_ref().map(|over| over.parent);
         parent.is_some_and(|parent| parent == below || self.lies_over(parent, below))
+    }
+
+    /// Over how many others a content lies.
+    fn depth(&self, id: ContentId) -> u32 {
+        self.contents[&id].over.as_ref().map_or(0, |over| 1 + self.depth(over.parent))
     }
 
     /// Whether some content lies over this one.
@@ -197,7 +207,7 @@ impl Model {
         let origin = below.root_offset + self.start(parent) + offset;
         let end = below.root_offset + self.start(parent) + self.size(parent);
         let reach = (origin + size).min(end).max(origin);
-        Over { parent: self.vmo_of(parent).content, reach, own: BTreeSet::new() }
+        Over { parent: self.vmo_of(parent).content, reach, own: BTreeSet::new(), pair: None }
     }
 
     /// Whether what the VMO shows lies over another content.
@@ -205,16 +215,37 @@ impl Model {
         self.content(vmo).over.is_some()
     }
 
-    /// Whether a content of the family has gone before others.
-    pub fn has_lost_one(&self, vmo: ObjectId) -> bool {
-        self.root_under(self.vmo_of(vmo).content).is_some_and(|root| self.contents[&root].lost_one)
-    }
-
-    /// Whether MODIFIED of the VMO, which lies over another one, would be a snapshot of what was modified in there.
-    pub fn can_be_paired(&self, vmo: ObjectId) -> bool {
+    /// Whether MODIFIED of the VMO, which lies over another one, would be a snapshot of what was modified in there. (Who is of
+    /// a pair lies over the root, and nobody over it.)
+    pub(super) fn can_be_paired(&self, vmo: ObjectId) -> bool {
         let id = self.vmo_of(vmo).content;
         let over_root = self.contents[&id].over.as_ref().is_some_and(|over| self.contents[&over.parent].over.is_none());
         over_root && !self.is_below(id)
+    }
+
+    /// Whether what the VMO shows is of a pair, of which others are there.
+    pub fn is_paired(&self, vmo: ObjectId) -> bool {
+        let id = self.vmo_of(vmo).content;
+        let pair = |content: &Content| content.over.as_ref().and_then(|over| over.pair);
+        let mine = pair(&self.contents[&id]);
+        mine.is_some() && self.contents.iter().any(|(&other, content)| other != id && pair(content) == mine)
+    }
+
+    /// Makes a pair of the content of `parent`, which lies over another one, and a new one: how that lies over it, and what it
+    /// holds.
+    pub(super) fn pair_of(&mut self, parent: ObjectId, offset: u64, size: u64) -> (Over, Pages) {
+        let id = self.vmo_of(parent).content;
+        let content = self.contents.get_mut(&id).expect("it is shown");
+        let (first, origin) = (offset / PAGE, content.root_offset);
+        let pages = content.pages.snapshot(offset, (offset + size).min(content.size));
+        let over = content.over.as_mut().expect("it lies over one");
+        over.pair.get_or_insert(id);
+        let reach = over.reach.min(origin + offset + size);
+        // Of zeros without a frame only those are taken over that hide something.
+        let hides = |page: u64| origin + page * PAGE < reach;
+        let own = over.own.range(first..first + size / PAGE).map(|page| page - first);
+        let own = own.filter(|&page| pages.holders(page * PAGE) > 0 || hides(first + page)).collect();
+        (Over { parent: over.parent, reach, own, pair: over.pair }, pages)
     }
 }
 
@@ -222,8 +253,8 @@ impl Model {
 mod tests {
     use zxvm_types::*;
 
+    use super::super::Birth;
     use super::super::port::SlotId;
-    use super::super::{Birth, Pages};
     use super::*;
 
     /// A root, one over it, and one over that, of four pages each; all of the root is there and says its number.
@@ -238,7 +269,7 @@ mod tests {
         };
         let mut model = Model::new(birth);
         let root = ContentId(100);
-        let over = |parent| Over { parent, reach: 4 * PAGE, own: BTreeSet::new() };
+        let over = |parent| Over { parent, reach: 4 * PAGE, own: BTreeSet::new(), pair: None };
         for (id, over) in [(100, None), (101, Some(over(root))), (102, Some(over(ContentId(101))))] {
             let content = Content {
                 size: 4 * PAGE,
@@ -255,7 +286,6 @@ mod tests {
                 pages: Pages::default(),
                 source: None,
                 over,
-                lost_one: false,
             };
             model.contents.insert(ContentId(id), content);
         }

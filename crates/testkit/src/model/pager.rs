@@ -79,7 +79,6 @@ impl Model {
             pages: Pages::default(),
             source: None,
             over: None,
-            lost_one: false,
         });
         let name = [0; ZX_MAX_NAME_LEN];
         let vmo = Vmo { content, shape: Shape::Created, parent: None, immutable: false, name };

@@ -86,7 +86,6 @@ impl Model {
             pages: Pages::default(),
             source: None,
             over: None,
-            lost_one: false,
         });
         let rights = ZX_DEFAULT_VMO_RIGHTS | if has(ZX_VMO_RESIZABLE) { ZX_RIGHT_RESIZE } else { 0 };
         let name = [0; ZX_MAX_NAME_LEN];

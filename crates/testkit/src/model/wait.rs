@@ -410,7 +410,7 @@ impl Model {
                 if self.state_of(id, fetch.at) != Some(State::Absent) {
                     if fetch.want == Want::Committed {
                         self.fork(id, fetch.at);
-                        self.pages_mut(fetch.vmo).touch(fetch.at * PAGE);
+                        self.pages_mut(fetch.vmo).commit(fetch.at * PAGE, (fetch.at + 1) * PAGE);
                     }
                     fetch.at += 1;
                     continue;
@@ -514,10 +514,12 @@ impl Model {
         if pages_up(end).is_none_or(|end| end > self.content(vmo).size) {
             return Some(Err(Status::OUT_OF_RANGE));
         }
-        if first < last {
-            self.zero_own(id, first / PAGE..last / PAGE);
-        }
+        // What would have to be asked for becomes a page of zeros; nobody is asked.
+        let whole = first / PAGE..last.max(first) / PAGE;
+        let absent: Vec<_> = whole.clone().filter(|&page| self.state_of(id, page) == Some(State::Absent)).collect();
+        self.zero_own(id, whole);
         self.pages_mut(vmo).zero(start, end);
+        absent.into_iter().for_each(|page| self.pages_mut(vmo).touch(page * PAGE));
         Some(Ok(()))
     }
 
