@@ -8,7 +8,7 @@
 //! 3. the same work again gets through, and all is as after the undisturbed work;
 //! 4. when all is closed, the host has got everything back.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use zerocopy::IntoBytes;
@@ -40,15 +40,19 @@ struct Scene {
     aux: zx_handle_t,
     at: [usize; 2],
     clone_at: usize,
+    /// Where a snapshot of the clone is mapped, if there is one.
+    frozen_at: Cell<Option<usize>>,
     /// Mappings that work has made.
     more: RefCell<Vec<usize>>,
 }
 
-/// What is seen of it: bytes of the VMO's and of the clone's pages, where they are there; and what has to be saved.
+/// What is seen of it: bytes of the VMO's, of the clone's and of its snapshot's pages, where they are there; and what has to be
+/// saved.
 #[derive(Clone, Debug, PartialEq)]
 struct Sight {
     vmo: Vec<Option<u8>>,
     clone: Vec<Option<u8>>,
+    frozen: Vec<Option<u8>>,
     dirty: Vec<bool>,
     size: u64,
 }
@@ -65,8 +69,9 @@ impl Scene {
         kernel.pager_create_vmo(pager, options, port, 1, (PAGES * PAGE) as u64, &mut vmo).unwrap();
         kernel.vmo_create((PAGES * PAGE) as u64, 0, &mut aux).unwrap();
         let kind = ZX_VMO_CHILD_SNAPSHOT_AT_LEAST_ON_WRITE | ZX_VMO_CHILD_RESIZABLE;
+        let (frozen_at, more) = Default::default();
         let mut scene =
-            Self { sim, host, kernel, pager, port, vmo, clone, aux, at: [0; 2], clone_at: 0, more: RefCell::default() };
+            Self { sim, host, kernel, pager, port, vmo, clone, aux, at: [0; 2], clone_at: 0, frozen_at, more };
         scene.fill_aux();
         scene.supply(0, 6, true).unwrap();
         scene.supply(6, 2, false).unwrap();
@@ -89,6 +94,16 @@ impl Scene {
         let mut at = 0;
         self.kernel.vmar_map(self.kernel.vmar_root_self(), RW, 0, vmo, 0, PAGES * PAGE, &mut at).unwrap();
         at
+    }
+
+    /// A snapshot of what was modified in the clone, mapped until the end.
+    fn freeze(&self) -> Result<(), Status> {
+        let (mut frozen, len) = (0, (PAGES * PAGE) as u64);
+        self.kernel.vmo_create_child(self.clone, ZX_VMO_CHILD_SNAPSHOT_MODIFIED, 0, len, &mut frozen)?;
+        let mapped = self.map_more(frozen);
+        self.kernel.handle_close(frozen).unwrap();
+        self.frozen_at.set(Some(mapped?));
+        Ok(())
     }
 
     /// One more, which is there until the end.
@@ -172,6 +187,7 @@ impl Scene {
             dirty: (0..pages).map(is_dirty).collect(),
             vmo: (0..pages).map(|page| loaded(self.at[1], page)).collect(),
             clone: (0..PAGES).map(|page| loaded(self.clone_at, page)).collect(),
+            frozen: self.frozen_at.get().map_or_else(Vec::new, |at| (0..PAGES).map(|page| loaded(at, page)).collect()),
             size,
         }
     }
@@ -197,7 +213,24 @@ impl Scene {
 
 /// Does it with every host call failing in turn.
 fn check(name: &str, trap: bool, work: impl Fn(&Scene) -> Result<(), Status>) {
-    let undisturbed = Scene::new(trap);
+    check_from(&|| Scene::new(trap), name, trap, work);
+}
+
+/// [`check`] where the clone has a snapshot: they share page 1, and each has a page 2 of its own.
+fn check_pair(name: &str, trap: bool, work: impl Fn(&Scene) -> Result<(), Status>) {
+    let scene = || {
+        let scene = Scene::new(trap);
+        scene.write(scene.clone, 2, 1).unwrap();
+        scene.freeze().unwrap();
+        scene.kernel.vmo_write(scene.clone, UserRef::from(&[77; PAGE][..]), 2 * PAGE as u64).unwrap();
+        scene.kernel.audit();
+        scene
+    };
+    check_from(&scene, name, trap, work);
+}
+
+fn check_from(scene: &dyn Fn() -> Scene, name: &str, trap: bool, work: impl Fn(&Scene) -> Result<(), Status>) {
+    let undisturbed = scene();
     let before = undisturbed.sight();
     assert_eq!(work(&undisturbed), Ok(()), "{name}");
     let after = undisturbed.sight();
@@ -207,7 +240,7 @@ fn check(name: &str, trap: bool, work: impl Fn(&Scene) -> Result<(), Status>) {
     for mode in [Mode::Once, Mode::From] {
         for error in [HostError::NoMemory, HostError::NoDescriptors] {
             for n in 1.. {
-                let scene = Scene::new(trap);
+                let scene = scene();
                 scene.host.arm(n, error, mode);
                 let result = work(&scene);
                 scene.host.disarm();
@@ -234,6 +267,8 @@ fn check(name: &str, trap: bool, work: impl Fn(&Scene) -> Result<(), Status>) {
                         };
                         assert!(either(&sight.vmo, &before.vmo, &after.vmo), "{what}: {sight:?}");
                         assert!(either(&sight.clone, &before.clone, &after.clone), "{what}: {sight:?}");
+                        let before_it = if before.frozen.is_empty() { &after.frozen } else { &before.frozen };
+                        assert!(either(&sight.frozen, before_it, &after.frozen), "{what}: {sight:?}");
                         for (page, &dirty) in before.dirty.iter().enumerate() {
                             let forgotten = dirty && after.dirty.get(page) == Some(&true);
                             assert!(!forgotten || sight.dirty.get(page) == Some(&true), "{what}: {page} is forgotten");
@@ -309,6 +344,7 @@ fn clones() {
         check("store to a clone's zero", trap, |scene| scene.access(scene.clone_at, 6, Some(98)));
         check("commit a clone", trap, |scene| scene.op_on(scene.clone, ZX_VMO_OP_COMMIT, 0, 9 * PAGE));
         check("zero a clone", trap, |scene| scene.op_on(scene.clone, ZX_VMO_OP_ZERO, PAGE / 2, 4 * PAGE));
+        check("zero a clone over nothing", trap, |scene| scene.op_on(scene.clone, ZX_VMO_OP_ZERO, 8 * PAGE, 4 * PAGE));
         check("shrink a clone", trap, |scene| scene.kernel.vmo_set_size(scene.clone, PAGE as u64));
         check("what is over a clone", trap, |scene| {
             let mut child = 0;
@@ -321,4 +357,31 @@ fn clones() {
             scene.access(scene.clone_at, 4, Some(96))
         });
     }
+}
+
+#[test]
+fn pairs() {
+    let frozen = |scene: &Scene, page: usize, byte: u8| {
+        let at = scene.frozen_at.get().expect("it is mapped");
+        scene.access(at, page, Some(byte))
+    };
+    for trap in [false, true] {
+        check("freeze a clone", trap, |scene| {
+            if scene.frozen_at.get().is_none() {
+                scene.freeze()?;
+            }
+            scene.access(scene.clone_at, 1, Some(98))
+        });
+        check_pair("shrink the root of a pair", trap, |scene| scene.kernel.vmo_set_size(scene.vmo, (3 * PAGE) as u64));
+    }
+    check_pair("write to what is shared", false, |scene| scene.write(scene.clone, 0, 3));
+    check_pair("store to what is shared", false, |scene| scene.access(scene.clone_at, 1, Some(98)));
+    check_pair("store to what is frozen", false, |scene| frozen(scene, 1, 98));
+    check_pair("store to a snapshot", false, |scene| (0..8).try_for_each(|page| frozen(scene, page, 97)));
+    check_pair("commit one of a pair", false, |scene| scene.op_on(scene.clone, ZX_VMO_OP_COMMIT, 0, 9 * PAGE));
+    check_pair("zero one of a pair", false, |scene| scene.op_on(scene.clone, ZX_VMO_OP_ZERO, PAGE / 2, 4 * PAGE));
+    check_pair("zero one of a pair over nothing", false, |scene| {
+        scene.op_on(scene.clone, ZX_VMO_OP_ZERO, 0, PAGES * PAGE)
+    });
+    check_pair("shrink one of a pair", false, |scene| scene.kernel.vmo_set_size(scene.clone, PAGE as u64));
 }

@@ -429,6 +429,10 @@ impl Generator {
                 Op::VmoOpRange { vmo, op: ZX_VMO_OP_ZERO, offset, size, buffer_size: 0 }
             }
             21 => self.query_dirty(model),
+            22 if self.rng.bool() => match self.clone_paged(model) {
+                op @ Op::VmoCreateChild(_) => op,
+                _ => self.port_wait(model),
+            },
             _ if !self.real_buffers => self.touch_paged_only(model),
             _ => self.port_wait(model),
         }
