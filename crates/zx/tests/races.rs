@@ -8,8 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::family::{PAGE, empty, fill, op, snapshot, without};
+use common::pager::{FREE, TestPager};
 use common::{P, RW, Region, load_word, peek, poke, store_word};
-use zx::{TransferDataOptions, VmarFlags, VmarFlagsExtended, VmarOp, VmoOp};
+use zx::{TransferDataOptions, VmarFlags, VmarFlagsExtended, VmarOp, VmoChildOptions, VmoOp};
 use zxvm as zx;
 
 const PAGES: usize = 16;
@@ -159,6 +160,39 @@ fn a_snapshot_has_the_stores_of_a_thread_up_to_one_point() {
         assert_eq!(missing, None, "round {round}: the store of page {stored} is there, and an earlier one is not");
         region.unmap(0, PAGES);
         region.unmap(PAGES, PAGES);
+    }
+}
+
+/// The same of a clone of what a pager provides: some of its pages are its own, and the stores to others fork them. The second
+/// snapshot finds what the first one has made shared.
+#[test]
+fn a_snapshot_of_a_clone_has_the_stores_of_a_thread_up_to_one_point() {
+    const PAGES: usize = 96;
+    let (pager, region) = (TestPager::new(), Region::new(PAGES));
+    for round in 0..150_u64 {
+        let root = pager.full(FREE, PAGES as u64);
+        let clone = root.create_child(VmoChildOptions::SNAPSHOT_MODIFIED, 0, PAGES as u64 * PAGE).unwrap();
+        (0..PAGES).step_by(3).for_each(|page| fill(&clone, page as u64, 0));
+        let stores = region.map(0, &clone, 0, PAGES, RW);
+        let go = AtomicBool::new(false);
+        let copies = thread::scope(|scope| {
+            scope.spawn(|| {
+                spin_until(&go);
+                (0..PAGES).for_each(|page| store_word(stores + page * P, 7));
+            });
+            go.store(true, Ordering::Release);
+            (0..round * 7919 % 20_000).for_each(|_| std::hint::spin_loop());
+            let frozen = || clone.create_child(VmoChildOptions::SNAPSHOT_MODIFIED, 0, PAGES as u64 * PAGE).unwrap();
+            [frozen(), frozen()]
+        });
+        for copy in copies {
+            let stored = |page: u64| word_of(&copy, page * PAGE) == Some(7);
+            let first = (0..PAGES as u64).find(|&page| !stored(page)).unwrap_or(PAGES as u64);
+            let later = (first..PAGES as u64).find(|&page| stored(page));
+            assert_eq!(later, None, "round {round}: the store to page {first} is not there, and a later one is");
+        }
+        assert!((0..PAGES as u64).all(|page| word_of(&clone, page * PAGE) == Some(7)), "round {round}");
+        region.unmap(0, PAGES);
     }
 }
 
