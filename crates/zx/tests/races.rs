@@ -174,14 +174,18 @@ fn a_snapshot_of_a_clone_has_the_stores_of_a_thread_up_to_one_point() {
         let clone = root.create_child(VmoChildOptions::SNAPSHOT_MODIFIED, 0, PAGES as u64 * PAGE).unwrap();
         (0..PAGES).step_by(3).for_each(|page| fill(&clone, page as u64, 0));
         let stores = region.map(0, &clone, 0, PAGES, RW);
-        let go = AtomicBool::new(false);
+        let done = AtomicU64::new(0);
         let copies = thread::scope(|scope| {
             scope.spawn(|| {
-                spin_until(&go);
-                (0..PAGES).for_each(|page| store_word(stores + page * P, 7));
+                for page in 0..PAGES {
+                    store_word(stores + page * P, 7);
+                    done.store(page as u64, Ordering::Relaxed);
+                }
             });
-            go.store(true, Ordering::Release);
-            (0..round * 7919 % 20_000).for_each(|_| std::hint::spin_loop());
+            // Not at the same place each time.
+            while done.load(Ordering::Relaxed) < round % (PAGES as u64 / 2) {
+                std::hint::spin_loop();
+            }
             let frozen = || clone.create_child(VmoChildOptions::SNAPSHOT_MODIFIED, 0, PAGES as u64 * PAGE).unwrap();
             [frozen(), frozen()]
         });
