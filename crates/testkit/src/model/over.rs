@@ -253,8 +253,8 @@ impl Model {
 mod tests {
     use zxvm_types::*;
 
-    use super::super::Birth;
     use super::super::port::SlotId;
+    use super::super::{Birth, Shape, Vmo};
     use super::*;
 
     /// A root, one over it, and one over that, of four pages each; all of the root is there and says its number.
@@ -332,6 +332,38 @@ mod tests {
         assert_eq!([root, low, high].map(|id| model.run_of(id, 0, 4, any)), [4, 2, 2]);
         assert_eq!([low, high].map(|id| model.run_of(id, 2, 4, any)), [0, 0]);
         assert_eq!([low, high].map(|id| model.state_of(id, 3)), [Some(State::Clean); 2]);
+    }
+
+    /// A VMO that shows a content, as if it had been made with it.
+    fn vmo_of(model: &mut Model, content: ContentId) -> ObjectId {
+        let name = [0; ZX_MAX_NAME_LEN];
+        model.add(0, Kind::Vmo(Vmo { content, shape: Shape::Snapshot, parent: None, immutable: false, name }))
+    }
+
+    #[test]
+    fn a_pair_shares_what_was_modified_and_nothing_else() {
+        let (mut model, [root, low, high]) = tower();
+        model.contents.remove(&high);
+        let parent = vmo_of(&mut model, low);
+        store(&mut model, low, 1, 70);
+        model.zero_own(low, 2..3);
+        assert!(model.can_be_paired(parent) && !model.is_paired(parent));
+        // From the page of its own on, and one page past the end.
+        let (over, pages) = model.pair_of(parent, PAGE, 4 * PAGE);
+        assert_eq!((over.reach, &over.own), (4 * PAGE, &BTreeSet::from([0, 1])));
+        assert!(!model.is_paired(parent), "there is no other yet");
+        let lower = &model.contents[&low];
+        let frozen = Content { size: 4 * PAGE, root_offset: PAGE, over: Some(over), pages, source: None, ..*lower };
+        let frozen_id = ContentId(103);
+        model.contents.insert(frozen_id, frozen);
+        assert!(model.is_paired(parent) && model.can_be_paired(parent));
+        let holders = |model: &Model| model.contents[&low].pages.holders(PAGE);
+        assert_eq!((shown(&model, frozen_id), holders(&model)), ([70, 0, 4, 0], 2));
+        store(&mut model, low, 1, 71);
+        store(&mut model, root, 3, 80);
+        store(&mut model, frozen_id, 1, 90);
+        assert_eq!([low, frozen_id].map(|id| shown(&model, id)), [[1, 71, 0, 80], [70, 90, 80, 0]]);
+        assert_eq!(holders(&model), 1);
     }
 
     #[test]
