@@ -434,6 +434,21 @@ fn zeros_over_what_is_absent_are_pages() {
     machine.audit();
 }
 
+/// So many pages that no machine has them stay uncommitted.
+#[test]
+fn zeros_over_all_that_is_absent_are_no_pages() {
+    let machine = Machine::new(2, false);
+    machine.supply(0, 2).unwrap();
+    machine.space.set_vmo_size(&machine.vmo, 1 << 45).unwrap();
+    machine.space.pager_op_range(&machine.pager, &machine.vmo, BEGIN, 0, 1 << 45).unwrap();
+    machine.space.pager_op_range(&machine.pager, &machine.vmo, PagerOp::WritebackEnd, 0, 1 << 45).unwrap();
+    let clone = machine.child(&machine.vmo, ChildKind::AtLeastOnWrite, 1 << 33).unwrap();
+    machine.space.set_vmo_stream_size(&clone, PAGE_SIZE).unwrap();
+    assert_eq!([0, 1, 2, (1 << 33) - 1].map(|page| machine.read(&clone, page)), [1, 0, 0, 0]);
+    assert_eq!((clone.info().unwrap().memory.committed, machine.port.take()), (0, vec![]));
+    machine.audit();
+}
+
 /// Two contents, one over the other, show nobody's where the root has shrunk: the lower one is given the zeros, whatever their
 /// numbers in the family, which are given again.
 #[test]

@@ -277,7 +277,7 @@ impl AddressSpace {
     }
 
     /// Makes `[start, end)` of a content that lies over others zero. Nobody is asked for whole pages; one that the pager has not
-    /// supplied becomes a committed page of zeros (vmo.md §7).
+    /// supplied becomes a committed page of zeros (vmo.md §7), unless there are more of them than the machine has memory.
     ///
     /// For a part of a page the pager is asked as for a store, though pager.md §9 says that ZERO on a clone never asks: the rest
     /// of the page stays what it is, and only the pager knows that (pager.md §6.1). It need not consent, as to a store.
@@ -308,7 +308,10 @@ impl AddressSpace {
             let mut absent = Vec::new();
             for whole in whole_pages(start, end) {
                 absent = content.family().absent_below(number, whole);
-                vmo.check_plausible_sum(&absent)?;
+                // A range may be nearly as long as 2^64: then zeros are all that is to be had.
+                if absent.iter().map(|run| run.len()).sum::<u64>() > self.host.commit_max() {
+                    absent.clear();
+                }
                 self.fork(&layout, vmo, content, whole, Keep::Nothing)?;
                 vmo.ensure_extents(content, whole)?;
             }

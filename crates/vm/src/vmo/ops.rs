@@ -61,12 +61,6 @@ impl Vmo {
         if range.len() > self.host().commit_max() { Err(Status::NO_MEMORY) } else { Ok(()) }
     }
 
-    /// [`Vmo::check_plausible`] for all of `runs` together.
-    pub(crate) fn check_plausible_sum(&self, runs: &[VmoRange]) -> Result<(), Status> {
-        let all = runs.iter().map(|run| run.len()).sum::<u64>();
-        if all > self.host().commit_max() { Err(Status::NO_MEMORY) } else { Ok(()) }
-    }
-
     /// Commits the pages at the start of `range`, shortened by whatever shrinks the VMO meanwhile, without the lock.
     pub(crate) fn commit_direct(&self, range: VmoRange) -> Result<Direct, Status> {
         let (part, window, from, frees, _in_flight) = {
