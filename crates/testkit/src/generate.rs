@@ -145,7 +145,7 @@ impl Generator {
             164..168 => self.vmo_transfer_data(model),
             168..170 => self.vmo_of_other_memory(model),
             170..173 => Op::VmoDiscard { vmo: self.discardable_now(model) },
-            173..175 => Op::VmoFreeZeroPages { vmo: self.full(model) },
+            173..175 => Op::VmoFreeZeroPages { vmo: self.full_or_uncached(model) },
             175..187 => self.vmo_write(model),
             187..193 => Op::Load { addr: self.touched(model) },
             _ => Op::Store { addr: self.touched(model), byte: self.rng.u8(..) },

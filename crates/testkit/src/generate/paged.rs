@@ -105,7 +105,7 @@ impl Generator {
             model.is_paired(id) && figures.private < figures.committed
         };
         let sharing = all.clone().filter(|(_, handle)| shares(handle.object));
-        let found = if self.one_in(4) { self.any(sharing) } else { None };
+        let found = if self.one_in(6) { self.any(sharing) } else { None };
         found.or_else(|| self.any(all)).map_or(0, |(value, _)| value)
     }
 
@@ -239,13 +239,15 @@ impl Generator {
                 let ops = [
                     ZX_VMO_OP_COMMIT,
                     ZX_VMO_OP_COMMIT,
+                    ZX_VMO_OP_COMMIT,
+                    ZX_VMO_OP_ZERO,
                     ZX_VMO_OP_ZERO,
                     ZX_VMO_OP_ZERO,
                     ZX_VMO_OP_ALWAYS_NEED,
                     ZX_VMO_OP_PREFETCH,
                 ];
-                let op = *self.rng.choice(&ops).expect("six");
-                let whole = self.rng.bool();
+                let op = *self.rng.choice(&ops).expect("eight");
+                let whole = self.one_in(3);
                 let (offset, len) = (offset, len as u64);
                 let (offset, len) = if whole { (offset / PAGE * PAGE, len / PAGE * PAGE) } else { (offset, len) };
                 Op::VmoOpRange { vmo, op, offset, size: len, buffer_size: 0 }

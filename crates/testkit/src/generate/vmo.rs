@@ -200,6 +200,14 @@ impl Generator {
         self.any(model.handles().filter(|(_, handle)| suits(handle.object))).map_or(any, |(value, _)| value)
     }
 
+    /// As [`Generator::full`], or now and then a handle to a VMO that is not cached.
+    pub(super) fn full_or_uncached(&mut self, model: &Model) -> zx_handle_t {
+        let uncached = |id| is_vmo(model, id) && model.content(id).cache_policy != ZX_CACHE_POLICY_CACHED;
+        let all = model.handles().filter(|(_, handle)| uncached(handle.object));
+        let found = if self.one_in(8) { self.any(all) } else { None };
+        found.map_or_else(|| self.full(model), |(value, _)| value)
+    }
+
     /// Pages of a VMO: where, and how many bytes. Most often something is there; the range may go past the end, or begin
     /// behind it.
     pub(super) fn pages_in_vmo(&mut self, model: &Model, vmo: zx_handle_t) -> (u64, u64) {
