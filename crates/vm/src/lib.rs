@@ -18,7 +18,7 @@ mod vmar;
 mod vmo;
 
 pub use error::status;
-pub use pager::{RequestKind, RequestPort};
+pub use pager::{InPlace, Provide, RequestKind, RequestPort};
 pub use reclaim::WritebackSink;
 pub use store::StoreSet;
 pub use vmar::{

@@ -2,6 +2,8 @@
 
 use zxvm_host::VmoRange;
 
+use super::in_place::InPlace;
+
 /// What is asked of a pager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
@@ -33,4 +35,9 @@ pub trait RequestPort: Send + Sync + core::fmt::Debug {
 
     /// Whether nothing is still here.
     fn is_empty(&self) -> bool;
+
+    /// What is to be answered by whoever asks, if that is how it is done.
+    fn in_place(&self) -> Option<&InPlace> {
+        None
+    }
 }

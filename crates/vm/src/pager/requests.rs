@@ -60,6 +60,8 @@ pub enum Who {
     Stream(Arc<Sleeper>),
     /// An access to memory.
     Access(Waiting),
+    /// What is read ahead waits for nobody.
+    Nobody,
 }
 
 impl Who {
@@ -70,6 +72,7 @@ impl Who {
             (Self::Call(_) | Self::Stream(_), Self::Access(_)) | (Self::Access(_), Self::Call(_) | Self::Stream(_)) => {
                 false
             }
+            (Self::Nobody, _) | (_, Self::Nobody) => false,
         }
     }
 }
@@ -114,7 +117,7 @@ impl Requests {
     pub fn ask(&mut self, port: &dyn RequestPort, kind: RequestKind, range: VmoRange, who: Who) {
         match &who {
             Who::Call(sleeper) | Who::Stream(sleeper) => sleeper.forget(),
-            Who::Access(_) => {}
+            Who::Access(_) | Who::Nobody => {}
         }
         let first = range.start();
         let id = self.next_id;
@@ -235,8 +238,26 @@ impl Requests {
     pub fn leave_call(&mut self, port: &dyn RequestPort, sleeper: &Arc<Sleeper>) {
         self.leave(port, |who| match who {
             Who::Call(other) | Who::Stream(other) => Arc::ptr_eq(sleeper, other),
-            Who::Access(_) => false,
+            Who::Access(_) | Who::Nobody => false,
         });
+    }
+
+    /// Whether a request is out for this page, or was when it was made.
+    pub fn is_asked(&self, kind: RequestKind, page: u64) -> bool {
+        let requests = match kind {
+            RequestKind::Read => &self.read,
+            RequestKind::Dirty => &self.dirty,
+        };
+        requests.range(page + 1..).next().is_some_and(|(_, request)| request.start <= page)
+    }
+
+    /// What a request asks for still; nothing, if it is over.
+    pub fn left(&self, kind: RequestKind, id: u64) -> Vec<VmoRange> {
+        let requests = match kind {
+            RequestKind::Read => &self.read,
+            RequestKind::Dirty => &self.dirty,
+        };
+        requests.values().find(|request| request.id == id).map_or(Vec::new(), |request| request.left.clone())
     }
 
     /// Whether nobody waits.
@@ -284,6 +305,7 @@ impl Waiter {
         match self.who {
             Who::Call(sleeper) | Who::Stream(sleeper) => sleeper.wake(news),
             Who::Access(waiting) => woken.push((waiting, news)),
+            Who::Nobody => {}
         }
     }
 }

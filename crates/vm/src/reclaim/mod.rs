@@ -12,6 +12,8 @@ mod residency;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, Weak};
 
+use zxvm_host::PAGE_SIZE;
+
 use crate::lock::{Rank, Ranked, RankedGuard};
 
 pub use budget::{BUDGET_MIN, Budget};
@@ -176,6 +178,14 @@ impl Reclaim {
     /// For how many pages there is room, or could be.
     pub fn prospect(&self) -> u64 {
         self.budget.free().saturating_add(self.queues().takeable())
+    }
+
+    /// How many pages may be read ahead: a small part of the budget, and never at the cost of the little that there is where most
+    /// of it is dirty.
+    pub fn ahead(&self) -> u64 {
+        const FEW: u64 = 16;
+        let spare = self.queues().spare().saturating_sub(FEW) / 2;
+        (self.budget.request_max() / PAGE_SIZE).min(self.budget.free().saturating_add(spare))
     }
 
     fn new_root(&self) -> RootId {

@@ -25,6 +25,7 @@ use zxvm_types::Status;
 use super::project::limit;
 use super::{AddressSpace, Fault, Layout, RegionId};
 use crate::error::{NO_ROOM, status};
+use crate::pager::RequestPort;
 use crate::store::Window;
 use crate::vmo::Vmo;
 use crate::vmo::family::{Cell, Family, FamilyState, Locked};
@@ -74,7 +75,7 @@ impl Part {
 }
 
 /// What became of what a thread waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Resolved {
     /// Nothing was to be done, or it was done by others.
     Nothing,
@@ -84,6 +85,8 @@ pub enum Resolved {
     LetGo,
     /// It is a pager's business, and this is what becomes of it.
     Answered(Answer),
+    /// It waits for what is to be brought by the thread that is here.
+    Asked(Arc<Family>, Arc<dyn RequestPort>),
 }
 
 /// Who gets the copy.
@@ -336,10 +339,11 @@ impl AddressSpace {
             let _ = self.show_locked(&layout, content.family(), page);
         }
         if content.paged().is_some() {
-            return self.access_paged(&layout, vmo, content, range, waiting).map(Resolved::Answered);
+            let answer = self.access_paged(&layout, vmo, content, range, waiting)?;
+            return Ok(answered(answer, vmo, content));
         }
         if let Some(answer) = self.access_over(&layout, vmo, content, range, waiting)? {
-            return Ok(Resolved::Answered(answer));
+            return Ok(answered(answer, vmo, content));
         }
         // Only what is careful was ever frozen.
         let (absent, stores) = match waiting.reason {
@@ -435,6 +439,15 @@ impl AddressSpace {
     }
 }
 
+/// What is to be done about an access that is a pager's business.
+fn answered(answer: Answer, vmo: &Vmo, content: &Locked<'_>) -> Resolved {
+    let port = &content.root().port;
+    match answer {
+        Answer::Later if port.in_place().is_some() => Resolved::Asked(vmo.family().clone(), port.clone()),
+        answer => Resolved::Answered(answer),
+    }
+}
+
 /// Copies what is in the pages of the cell to a place that nobody uses.
 fn copy(family: &Family, state: &mut FamilyState, cell: &Cell, window: &Arc<Window>, at: u64) -> Result<(), Status> {
     let (from, to) = (cell.stored(), window.part(at, cell.range.len()).start());
@@ -482,6 +495,11 @@ impl FaultSink for AddressSpace {
             Ok(Resolved::Nothing | Resolved::Something) => Answer::Again,
             Ok(Resolved::LetGo) => Answer::LetGo,
             Ok(Resolved::Answered(answer)) => answer,
+            Ok(Resolved::Asked(family, port)) => {
+                self.answer_in_place(&family, &port);
+                // It is parked, and has been woken.
+                Answer::Later
+            }
             Err(_) => {
                 // A store cannot fail. It waits, as it would in Zircon, until there is memory.
                 std::thread::sleep(NO_MEMORY_WAIT);

@@ -13,7 +13,7 @@ use super::cow::{Keep, Part};
 use super::ops::{pages_around, whole_pages};
 use super::{AddressSpace, Layout};
 use crate::error::{NO_ROOM, status};
-use crate::pager::{PageState, RequestKind, Sleeper, Who, Woken};
+use crate::pager::{PageState, RequestKind, RequestPort, Sleeper, Who, Woken};
 use crate::reclaim::Hint;
 use crate::vmo::Vmo;
 use crate::vmo::family::{FamilyState, Locked};
@@ -63,8 +63,8 @@ impl Want {
 enum Step {
     /// It is done up to this byte.
     DoneTo(u64),
-    /// The pager was asked.
-    Wait,
+    /// The pager was asked, by way of this.
+    Wait(Arc<dyn RequestPort>),
 }
 
 /// What is to be done for the pages at the start of a range.
@@ -149,7 +149,7 @@ impl AddressSpace {
                     at = next;
                     continue;
                 }
-                Ok(Step::Wait) => {}
+                Ok(Step::Wait(port)) => self.answer_in_place(vmo.family(), &port),
                 Err(NO_ROOM) => {
                     self.sleep_for_room(&sleeper, relief);
                     continue;
@@ -199,7 +199,7 @@ impl AddressSpace {
                         return Ok(Step::DoneTo(rest.start() + asked.len()));
                     }
                     Err(status) => return Err(status),
-                    Ok(()) => return Ok(Step::Wait),
+                    Ok(()) => return Ok(Step::Wait(source.port.clone())),
                 },
                 Next::Ready(ready) => {
                     let run = VmoRange::from_bounds(run.start(), run.end().min(run.start() + ready.len()));
@@ -227,7 +227,7 @@ impl AddressSpace {
     /// Waits until the page of a root at the start of `range` is there, for a read that goes on with it: it asks for all
     /// of `range`, and stays a waiter until `sleeper` leaves.
     pub(super) fn wait_to_read(&self, vmo: &Vmo, range: VmoRange, sleeper: &Arc<Sleeper>) -> Result<(), Status> {
-        {
+        let port = {
             let content = &mut vmo.family().lock(ROOT);
             let end = range.end().min(content.size);
             if range.start() >= end {
@@ -238,7 +238,9 @@ impl AddressSpace {
                 Next::Ready(_) => return Ok(()),
                 Next::Ask(kind, run) => source.ask(kind, run, Who::Stream(sleeper.clone()))?,
             }
-        }
+            source.port.clone()
+        };
+        self.answer_in_place(vmo.family(), &port);
         sleeper.wait()
     }
 

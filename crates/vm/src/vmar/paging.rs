@@ -1,4 +1,4 @@
-//! What a pager does to its VMOs: it supplies pages, refuses them, lets them become dirty, saves them, lets go.
+//! What a pager does to its VMOs: it refuses pages, lets them become dirty, saves them, lets go. (How it supplies them: `supply`.)
 //!
 //! Every one of these is made under the layout lock, for reading, and the family's lock, a step at a time; those who waited
 //! are woken at the end of a step.
@@ -6,19 +6,16 @@
 use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use zxvm_host::{Access, AddrRange, PAGE_SIZE, Prot, VmoRange, addr};
+use zxvm_host::{AddrRange, PAGE_SIZE, VmoRange, addr};
 use zxvm_types::Status;
 
 use super::{AddressSpace, Layout};
 use crate::error::{NO_ROOM, status};
-use crate::pager::{PageState, RequestKind, Who, Woken};
-use crate::store::{StoreSet, Window};
+use crate::pager::{PageState, RequestKind, Woken};
+use crate::store::StoreSet;
 use crate::vmo::Vmo;
 use crate::vmo::family::Locked;
 use crate::vmo::source::{Pager, PagerVmoRequest, Provider, ROOT, Source};
-
-/// Bytes supplied under one hold of the locks.
-const STEP: u64 = 2 << 20;
 
 /// What a pager does with a range of its VMO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,16 +42,6 @@ pub struct DirtyRange {
     pub length: u64,
     /// Whether it is zero, and has no pages.
     pub is_zero: bool,
-}
-
-/// What is taken out of the VMO from which pages are supplied: a committed run, `into` bytes from the start of what is
-/// supplied.
-struct Taken {
-    into: u64,
-    len: u64,
-    window: Arc<Window>,
-    /// Where in the window, bytes.
-    at: u64,
 }
 
 impl AddressSpace {
@@ -92,194 +79,6 @@ impl AddressSpace {
         vmo.lock().paged().is_some_and(|source| is_pagers(source, pager, vmo))
     }
 
-    /// Moves the pages of `[aux_offset, aux_offset + len)` of `aux` to what is absent in `[offset, offset + len)` of the VMO.
-    /// All are whole pages.
-    ///
-    /// # Errors
-    /// Steps 4 and 6 to 8 of pager.md §4, in that order; `NO_MEMORY`, `NO_RESOURCES`: a part may have been supplied, and `aux`
-    /// has all of it still.
-    pub fn supply_pages(
-        &self,
-        pager: &Pager,
-        vmo: &Vmo,
-        offset: u64,
-        len: u64,
-        aux: &Vmo,
-        aux_offset: u64,
-    ) -> Result<(), Status> {
-        if !self.is_pagers(pager, vmo) {
-            return Err(Status::INVALID_ARGS);
-        }
-        let taken = take(aux, aux_offset, len)?;
-        if len == 0 {
-            return Ok(());
-        }
-        let supplied = self.supply_taken(vmo, offset, len, &taken);
-        match supplied {
-            // Refused by the host: what was to be supplied is not lost.
-            Err(Status::NO_MEMORY | Status::NO_RESOURCES) => {}
-            Ok(()) | Err(_) => aux.decommit(aux_offset, len)?,
-        }
-        supplied
-    }
-
-    /// Supplies step by step. For what there is no room in the budget, and none can be made, it is as if it had been evicted at
-    /// once: those who wait for it wait for room, and ask again.
-    fn supply_taken(&self, vmo: &Vmo, offset: u64, len: u64, taken: &[Taken]) -> Result<(), Status> {
-        let mut done = 0;
-        while done < len {
-            let relief = self.reclaim.relief();
-            let step = STEP.min(len - done);
-            let supplied = self.supply_locked(vmo, (offset, len), (done, step), taken)?;
-            if supplied == step || self.make_room() {
-                done += supplied;
-                continue;
-            }
-            let rest = VmoRange::from_bounds(offset + done + supplied, offset + done + step);
-            self.starve(vmo, RequestKind::Read, rest, relief);
-            done += step;
-        }
-        self.keep_room();
-        Ok(())
-    }
-
-    /// Supplies what is absent in `step` bytes from `done` bytes of the whole on, up to the first page for which there is no room:
-    /// answers how many bytes come before that.
-    fn supply_locked(
-        &self,
-        vmo: &Vmo,
-        (offset, len): (u64, u64),
-        (done, step): (u64, u64),
-        taken: &[Taken],
-    ) -> Result<u64, Status> {
-        let mut woken = Woken::new();
-        let result = {
-            let layout = self.layout.read();
-            let content = &mut vmo.lock();
-            vmo.check_range(content, offset, len)?;
-            check_there(content)?;
-            let range = VmoRange::from_bounds(offset + done, offset + done + step);
-            let result = self.supply_step(&layout, vmo, content, range, (offset, taken));
-            let source = content.paged_mut().expect("a root");
-            source.residency.repay();
-            if let Ok(end) = result {
-                let supplied = VmoRange::from_bounds(range.start(), end);
-                source.resolve(RequestKind::Read, supplied, &mut woken);
-                self.enter(&layout, content, supplied, &woken);
-            }
-            result.map(|end| end - range.start())
-        };
-        self.wake(woken);
-        result
-    }
-
-    /// There is no room for pages of `range` that the pager has let have: who asked for one of them waits for room.
-    fn starve(&self, vmo: &Vmo, kind: RequestKind, range: VmoRange, relief: u64) {
-        let mut woken = Woken::new();
-        let starved: Vec<Who> = {
-            let content = &mut vmo.lock();
-            let Some(source) = content.paged_mut() else { return };
-            source.starving = true;
-            source.requests.starve(&*source.port, kind, range, &mut woken).collect()
-        };
-        self.wake(woken);
-        for who in starved {
-            self.wait_for_room(who, relief);
-        }
-    }
-
-    /// Supplies what is absent in `range`, up to the first page for which there is no room; `taken` counts from `base` of the VMO
-    /// on. Answers up to where.
-    fn supply_step(
-        &self,
-        layout: &Layout,
-        vmo: &Vmo,
-        content: &mut Locked<'_>,
-        range: VmoRange,
-        (base, taken): (u64, &[Taken]),
-    ) -> Result<u64, Status> {
-        let absent = content.paged().expect("a root").states.runs_where(range, |state| state == PageState::Absent);
-        let first = taken.partition_point(|piece| base + piece.into + piece.len <= range.start());
-        for run in absent {
-            vmo.ensure_extents(content, run)?;
-            self.guard_shown(layout, content.family(), run)?;
-            let mut at = run.start();
-            for piece in &taken[first..] {
-                let start = base + piece.into;
-                let Some(part) = VmoRange::from_bounds(start, start + piece.len).intersect(run) else {
-                    if start >= run.end() {
-                        break;
-                    }
-                    continue;
-                };
-                let source = content.paged_mut().expect("a root");
-                source.set(VmoRange::from_bounds(at, part.start()), PageState::CleanZero);
-                let room = source.residency.borrow(part.pages(), 0) * PAGE_SIZE;
-                let fits = VmoRange::from_bounds(part.start(), part.start() + room);
-                if !fits.is_empty() {
-                    self.fill(content, fits, piece, part.start() - start)?;
-                }
-                if fits != part {
-                    return Ok(fits.end());
-                }
-                at = part.end();
-            }
-            content.paged_mut().expect("a root").set(VmoRange::from_bounds(at, run.end()), PageState::CleanZero);
-        }
-        Ok(range.end())
-    }
-
-    /// Copies what was taken to absent pages, which are clean then: all, or those before a refusal.
-    fn fill(&self, content: &mut Locked<'_>, part: VmoRange, piece: &Taken, into: u64) -> Result<(), Status> {
-        let (mut end, mut result) = (part.end(), Ok(()));
-        for place in content.extents.places(part) {
-            let from = piece.window.part(piece.at + into + (place.range.start() - part.start()), place.range.len());
-            let to = place.window.offset(place.at);
-            if let Err(halfway) = self.host.copy(piece.window.store(), from, place.window.store(), to) {
-                (end, result) = (place.range.start() + halfway.done, Err(status(halfway.error)));
-                break;
-            }
-        }
-        let filled = VmoRange::from_bounds(part.start(), end);
-        content.paged_mut().expect("a root").set(filled, PageState::Clean);
-        self.reclaim.done.supplied.fetch_add(filled.pages(), Ordering::Relaxed);
-        result
-    }
-
-    /// Makes page-table entries for pages just supplied, in mappings where somebody waited for some of them.
-    fn enter(&self, layout: &Layout, content: &Locked<'_>, range: VmoRange, woken: &Woken) {
-        if woken.is_empty() || range.len() <= PAGE_SIZE {
-            return;
-        }
-        let source = content.paged().expect("a root");
-        let there = source.states.runs_where(range, PageState::has_page);
-        let family = content.family();
-        let mut seen = family.seen_through(ROOT, range);
-        seen.push((ROOT, range));
-        for (other, shown) in seen {
-            let origin = family.contents[other as usize].origin;
-            for part in layout.parts(self.root, family, other, shown) {
-                let waited = |page: u64| part.addrs.start() <= page && page < part.addrs.end();
-                if !woken.iter().any(|(waiting, _)| waited(waiting.page)) {
-                    continue;
-                }
-                let here = |run: &VmoRange| {
-                    let local = (run.start().checked_sub(origin)?, run.end().checked_sub(origin)?);
-                    VmoRange::from_bounds(local.0, local.1).intersect(part.range)
-                };
-                let readable = layout.prots(self.root, &part).into_iter();
-                for (addrs, _) in readable.filter(|(_, prot)| prot.contains(Prot::READ)) {
-                    for run in there.iter().filter_map(here) {
-                        if let Some(addrs) = part.addrs_of(run).intersect(addrs) {
-                            // Without an entry the access makes it.
-                            let _ = self.host.populate(addrs, Access::Read);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
     /// Applies `op` to `[offset, offset + len)` of the VMO; both are whole pages.
     ///
     /// # Errors
@@ -292,7 +91,7 @@ impl AddressSpace {
             match self.pager_op(pager, vmo, op, (offset, len), &mut woken) {
                 // A pager that is made to wait might wait for itself: those who want to store do, and ask again.
                 Err(NO_ROOM) if !self.make_room() => {
-                    self.starve(vmo, RequestKind::Dirty, VmoRange::from_bounds(offset, offset + len), relief);
+                    self.starve(vmo.family(), RequestKind::Dirty, VmoRange::from_bounds(offset, offset + len), relief);
                     break Err(Status::NO_MEMORY);
                 }
                 Err(NO_ROOM) => {}
@@ -507,40 +306,15 @@ impl AddressSpace {
     }
 }
 
-fn is_pagers(source: &Source, pager: &Pager, vmo: &Vmo) -> bool {
+pub(super) fn is_pagers(source: &Source, pager: &Pager, vmo: &Vmo) -> bool {
     core::ptr::eq(&*source.pager, pager) && source.koid == vmo.koid()
 }
 
 /// # Errors
 /// `BAD_STATE`: the pager has let go of the VMO.
-fn check_there(content: &Locked<'_>) -> Result<(), Status> {
+pub(super) fn check_there(content: &Locked<'_>) -> Result<(), Status> {
     match content.paged().expect("a root").provider {
         Provider::There => Ok(()),
         Provider::Detached | Provider::Closed => Err(Status::BAD_STATE),
     }
-}
-
-/// What is committed in a range of the VMO from which pages are supplied.
-///
-/// # Errors
-/// Step 6 of pager.md §4.
-fn take(aux: &Vmo, offset: u64, len: u64) -> Result<Vec<Taken>, Status> {
-    let content = &mut aux.lock();
-    let start = aux.check_range(content, offset, len)?;
-    if content.family().source.is_some() {
-        return Err(Status::NOT_SUPPORTED);
-    }
-    if content.family().nodes.len() > 1 {
-        return Err(Status::BAD_STATE);
-    }
-    let mut runs = Vec::new();
-    aux.committed_in(content, VmoRange::from_bounds(start, start + len), &mut |run, _| runs.push(run))?;
-    let mut taken = Vec::new();
-    for run in runs {
-        for place in content.extents.places(run) {
-            let (into, len) = (place.range.start() - start, place.range.len());
-            taken.push(Taken { into, len, window: place.window.clone(), at: place.at });
-        }
-    }
-    Ok(taken)
 }

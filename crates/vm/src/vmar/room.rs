@@ -62,6 +62,7 @@ impl AddressSpace {
         match who {
             Who::Call(sleeper) | Who::Stream(sleeper) => sleeper.wake(Ok(())),
             Who::Access(waiting) => self.wake(Woken::from([(waiting, Ok(()))])),
+            Who::Nobody => {}
         }
     }
 }

@@ -306,7 +306,7 @@ impl FamilyState {
         {
             source.requests.leave(&*source.port, |who| match who {
                 Who::Access(waiting) => range.start() <= waiting.page && waiting.page < range.end(),
-                Who::Call(_) | Who::Stream(_) => false,
+                Who::Call(_) | Who::Stream(_) | Who::Nobody => false,
             });
         }
     }

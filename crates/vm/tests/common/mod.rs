@@ -64,26 +64,44 @@ pub struct Machine {
     pub base: u64,
 }
 
+fn engine() -> (Arc<SimHost>, Arc<StoreSet>, Arc<AddressSpace>) {
+    let host = Arc::new(SimHost::default());
+    let (stores, space) = (StoreSet::new(host.clone()), AddressSpace::new(host.clone(), 1 << 30, 1).unwrap());
+    (host, stores, space)
+}
+
 pub const PLAIN: VmoKind = VmoKind { resizable: false, discardable: false, immutable: false };
 
 impl Machine {
     /// With a pager VMO of so many pages, mapped.
     pub fn new(pages: u64, trap_dirty: bool) -> Self {
-        let host = Arc::new(SimHost::default());
-        let stores = StoreSet::new(host.clone());
-        let space = AddressSpace::new(host.clone(), 1 << 30, 1).unwrap();
-        Self::with(host, stores, space, pages, trap_dirty)
+        let (host, stores, space) = engine();
+        let port: Arc<Sent> = Arc::default();
+        Self::made(host, stores, space, (pages, trap_dirty), port.clone(), port)
     }
 
-    fn with(host: Arc<SimHost>, stores: Arc<StoreSet>, space: Arc<AddressSpace>, pages: u64, trap_dirty: bool) -> Self {
-        let (pager, port) = (Arc::new(Pager::default()), Arc::new(Sent::default()));
+    /// Whose requests go elsewhere.
+    pub fn with_port(pages: u64, port: Arc<dyn RequestPort>) -> Self {
+        let (host, stores, space) = engine();
+        Self::made(host, stores, space, (pages, false), Arc::default(), port)
+    }
+
+    fn made(
+        host: Arc<SimHost>,
+        stores: Arc<StoreSet>,
+        space: Arc<AddressSpace>,
+        (pages, trap_dirty): (u64, bool),
+        port: Arc<Sent>,
+        to: Arc<dyn RequestPort>,
+    ) -> Self {
+        let pager = Arc::new(Pager::default());
         let request = PagerVmoRequest {
             koid: 1,
             size: pages * PAGE_SIZE,
             stream_size: pages * PAGE_SIZE,
             resizable: true,
             trap_dirty,
-            port: port.clone(),
+            port: to,
         };
         let vmo = space.create_pager_vmo(&stores, &pager, request).unwrap();
         let mut machine = Self { host, stores, space, pager, port, vmo, base: 0 };
@@ -94,7 +112,8 @@ impl Machine {
     /// With another VMO of the same machine, by another pager, mapped.
     pub fn beside(other: &Self, pages: u64) -> Self {
         let (host, stores, space) = (other.host.clone(), other.stores.clone(), other.space.clone());
-        Self::with(host, stores, space, pages, false)
+        let port: Arc<Sent> = Arc::default();
+        Self::made(host, stores, space, (pages, false), port.clone(), port)
     }
 
     /// Unmaps it.
