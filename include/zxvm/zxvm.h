@@ -81,6 +81,21 @@ extern zx_status_t zxvm_reclaim(uint64_t bytes, uint64_t* taken);
 // waits for room, or memory is short. It can be waited for, and not be signalled.
 extern zx_status_t zxvm_writeback_event(zx_handle_t* out);
 
+// Fills `length` bytes at `buffer`, whole pages, with what is at `offset` of the VMO, and returns ZX_OK; or returns what those who
+// wait for these pages get: an access a signal, a call this status. `context` is what the VMO was made with. Called by several
+// threads at once. It must not touch the VMO, nor wait for a thread that does, nor leave in another way than by returning.
+typedef zx_status_t (*zxvm_read_t)(void* context, uint64_t offset, void* buffer, size_t length);
+
+// Makes a VMO of this pager whose pages `read` brings in the thread that needs them, without a port and without another thread. With
+// ZXVM_FAULTS_INLINE that is the thread that makes the access, in a handler for SIGBUS, which must not hold what `read` needs; else
+// one of the library, one fault at a time. `options` are those of zx_pager_create_vmo but ZX_VMO_TRAP_DIRTY, and so are the errors.
+extern zx_status_t zxvm_pager_create_vmo_in_place(ZX_HANDLE_USE zx_handle_t pager, uint32_t options, uint64_t size,
+                                                  zxvm_read_t read, void* context, ZX_HANDLE_ACQUIRE zx_handle_t* out);
+
+// As zx_pager_supply_pages, but from bytes: it saves pages in another VMO. Offset and length are whole pages.
+extern zx_status_t zxvm_pager_supply_bytes(ZX_HANDLE_USE zx_handle_t pager, ZX_HANDLE_USE zx_handle_t pager_vmo,
+                                           uint64_t offset, const void* buffer, size_t length);
+
 __END_CDECLS
 
 #endif // ZXVM_ZXVM_H_

@@ -40,7 +40,7 @@ macro_rules! programs {
 }
 
 programs! {
-    aliases, badptr, below_malloc, children, discard, errno, events, exit_thread, faults, fork, futex, handles, info, limits,
+    aliases, badptr, below_malloc, children, discard, errno, events, exit_thread, faults, fork, futex, handles, in_place, info, limits,
     op_range, pager, ports, refused, signals, system, vmar, vmo,
 }
 

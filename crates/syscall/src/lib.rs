@@ -32,5 +32,5 @@ pub use kernel::{Config, Kernel};
 pub use out::Out;
 pub use zxvm_host::linux::Delivery;
 pub use zxvm_host::user;
-pub use zxvm_vm::MemoryStats;
 pub use zxvm_vm::pressure;
+pub use zxvm_vm::{MemoryStats, Provide};

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use zerocopy::IntoBytes;
 use zxvm_host::PAGE_SIZE;
-use zxvm_host::user::UserSlice;
+use zxvm_host::user::{UserRef, UserSlice};
 use zxvm_object::{Object, PageSlot, PagerObject, VmoObject};
 use zxvm_types::*;
-use zxvm_vm::{DirtyRange, MAX_SIZE, Pager, PagerOp, PagerVmoRequest};
+use zxvm_vm::{DirtyRange, InPlace, IoError, MAX_SIZE, Pager, PagerOp, PagerVmoRequest, Provide, RequestPort};
 
 use crate::info::Sink;
 use crate::kernel::Kernel;
@@ -48,6 +48,37 @@ impl Kernel {
     ) -> Result<(), Status> {
         let pager = self.pager_with(pager, ZX_RIGHT_ATTACH_VMO)?;
         let port = self.port_with(port, ZX_RIGHT_WRITE)?;
+        self.make_pager_vmo(&pager, options, size, || PageSlot::new(&port, key), out)
+    }
+
+    /// Makes a VMO of `size` bytes, rounded up to pages, whose pages `provider` brings in the thread that needs them. It is this
+    /// pager's otherwise. Not a call of Zircon's.
+    ///
+    /// # Errors
+    /// As [`Kernel::pager_create_vmo`] without a port; `INVALID_ARGS` for `ZX_VMO_TRAP_DIRTY`: nobody could be asked.
+    pub fn pager_create_vmo_in_place(
+        &self,
+        pager: zx_handle_t,
+        options: u32,
+        size: u64,
+        provider: Arc<dyn Provide>,
+        out: impl Out<zx_handle_t>,
+    ) -> Result<(), Status> {
+        let pager = self.pager_with(pager, ZX_RIGHT_ATTACH_VMO)?;
+        if options & ZX_VMO_TRAP_DIRTY != 0 {
+            return Err(Status::INVALID_ARGS);
+        }
+        self.make_pager_vmo(&pager, options, size, || Arc::new(InPlace::new(provider)), out)
+    }
+
+    fn make_pager_vmo<P: RequestPort + 'static>(
+        &self,
+        pager: &PagerObject,
+        options: u32,
+        size: u64,
+        port: impl FnOnce() -> Arc<P>,
+        out: impl Out<zx_handle_t>,
+    ) -> Result<(), Status> {
         let unbounded = options & ZX_VMO_UNBOUNDED != 0;
         let resizable = options & ZX_VMO_RESIZABLE != 0;
         if options & !(ZX_VMO_RESIZABLE | ZX_VMO_TRAP_DIRTY | ZX_VMO_UNBOUNDED) != 0 || unbounded && resizable {
@@ -62,7 +93,7 @@ impl Kernel {
             stream_size: size,
             resizable,
             trap_dirty: options & ZX_VMO_TRAP_DIRTY != 0,
-            port: PageSlot::new(&port, key),
+            port: port(),
         };
         let vmo = self.space.create_pager_vmo(&self.stores, pager.pager(), request)?;
         // From here on there may be something to take when memory is short. Where that cannot be seen nothing is.
@@ -102,6 +133,27 @@ impl Kernel {
         let (pager, vmo) = self.managed(pager, pager_vmo, ZX_RIGHT_WRITE)?;
         let (aux, _) = self.vmo_with(aux, ZX_RIGHT_READ | ZX_RIGHT_WRITE)?;
         self.space.supply_pages(pager.pager(), vmo.vmo(), offset, length, aux.vmo(), aux_offset)
+    }
+
+    /// Copies the buffer to `offset` of the pager's VMO, where it has no pages. Offset and length are whole pages. Not a call of
+    /// Zircon's: it saves pages in another VMO.
+    ///
+    /// # Errors
+    /// In the order of pager.md §4, without the auxiliary VMO; `INVALID_ARGS`: the buffer cannot be read, and what comes before is
+    /// supplied.
+    pub fn pager_supply_bytes(
+        &self,
+        pager: zx_handle_t,
+        pager_vmo: zx_handle_t,
+        offset: u64,
+        from: UserRef<'_>,
+    ) -> Result<(), Status> {
+        whole_pages(&[offset, from.len() as u64])?;
+        let (pager, vmo) = self.managed(pager, pager_vmo, ZX_RIGHT_WRITE)?;
+        self.space.supply_bytes(pager.pager(), vmo.vmo(), offset, from).map_err(|error| match error {
+            IoError::Buffer { at: _ } => Status::INVALID_ARGS,
+            IoError::Status(status) => status,
+        })
     }
 
     /// Applies one of `ZX_PAGER_OP_*` to `[offset, offset + length)` of the pager's VMO.

@@ -2,12 +2,13 @@
 
 mod common;
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use common::{BEGIN, Machine};
+use zxvm_host::PAGE_SIZE;
 use zxvm_host::sim::SimFault;
 use zxvm_host::user::UserSlice;
-use zxvm_host::{PAGE_SIZE, VmoRange};
 use zxvm_types::Status;
 use zxvm_vm::{ChildKind, InPlace, PagerOp, Provide, VmoOp};
 
@@ -45,8 +46,8 @@ impl Provide for Counting {
         self.refuses.lock().unwrap().map_or(Ok(()), Err)
     }
 
-    fn read_until(&self, range: VmoRange) -> u64 {
-        range.end() + self.ahead * PAGE_SIZE
+    fn read_until(&self, range: Range<u64>) -> u64 {
+        range.end + self.ahead * PAGE_SIZE
     }
 }
 

@@ -112,7 +112,7 @@ pub use name::Name;
 pub use object_type::ObjectType;
 pub use packet::{InterruptPacket, Packet, PacketContents, PagerPacket, SignalPacket, UserPacket};
 pub use pager::{Pager, PagerOp, PagerOptions, PagerWritebackBeginOptions};
-pub use pager_ext::{PagerVmoStats, PagerVmoStatsOptions, VmoDirtyRange};
+pub use pager_ext::{InPlace, PagerVmoStats, PagerVmoStatsOptions, VmoDirtyRange};
 pub use port::{Port, PortOptions, WaitAsyncOpts};
 pub use process::Process;
 pub use property::Property;

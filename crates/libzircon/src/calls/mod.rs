@@ -3,6 +3,7 @@
 mod extensions;
 mod futex;
 mod handle;
+mod in_place;
 mod memory;
 mod object;
 mod pager;

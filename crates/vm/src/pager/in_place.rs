@@ -5,6 +5,7 @@
 //! 2. It stays outstanding while it is answered, so what happens to its pages meanwhile is seen: only what it asks for still is
 //!    supplied.
 
+use core::ops::Range;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,9 +23,9 @@ pub trait Provide: Send + Sync + core::fmt::Debug {
     /// Whatever those who wait for the pages are to get.
     fn read(&self, offset: u64, to: &mut [u8]) -> Result<(), Status>;
 
-    /// Up to which byte of the VMO to bring pages, when those of `range` are needed: a multiple of the page.
-    fn read_until(&self, range: VmoRange) -> u64 {
-        range.end()
+    /// Up to which byte of the VMO to bring pages, when those of `range` (bytes) are needed.
+    fn read_until(&self, range: Range<u64>) -> u64 {
+        range.end
     }
 }
 

@@ -6,7 +6,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use zxvm_host::{PAGE_SIZE, VmoRange};
+use zxvm_host::{PAGE_SIZE, VmoRange, addr};
 use zxvm_types::Status;
 
 use super::AddressSpace;
@@ -25,7 +25,7 @@ impl AddressSpace {
         let mut bytes = Vec::new();
         while let Some((id, range)) = requests.next() {
             self.answer(family, requests, (id, range), &mut bytes);
-            let until = requests.provider().read_until(range);
+            let until = addr::round_down(requests.provider().read_until(range.start()..range.end()));
             // What is read ahead is asked for as well, for nobody: so it is noticed if its pages become something else.
             if let Some((id, more)) = self.claim(family, requests, range, until) {
                 self.answer(family, requests, (id, more), &mut bytes);
