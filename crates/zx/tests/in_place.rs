@@ -136,6 +136,19 @@ fn many_threads_want_the_same_pages_and_each_is_what_it_was_at_last() {
     zxvm_syscall::Kernel::current().unwrap().audit();
 }
 
+#[test]
+fn a_vmo_may_go_while_pages_are_brought_ahead() {
+    for _ in 0..300 {
+        let (pager, vmo, _) = made(64, 16);
+        let region = Region::new(64);
+        let at = region.map(0, &vmo, 0, 64, RW);
+        drop(vmo);
+        assert_eq!(peek(at + 5 * P), byte_of(5));
+        drop(region);
+        drop(pager);
+    }
+}
+
 /// Saves what is dirty: of each page its first byte, which is to be all of it.
 fn save(pager: &Pager, vmo: &Vmo, backing: &Backing, pages: Range<u64>) {
     let bytes = pages.start * P as u64..pages.end * P as u64;

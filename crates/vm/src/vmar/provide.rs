@@ -74,7 +74,8 @@ impl AddressSpace {
     /// Asks for what is absent right behind `range`, up to `until`: which request that is, and for what, if it is for anything.
     fn claim(&self, family: &Family, requests: &InPlace, range: VmoRange, until: u64) -> Option<(u64, VmoRange)> {
         let mut content = family.lock(ROOT);
-        let size = content.size;
+        // Whoever it was brought for may have let the VMO go by now.
+        let size = content.family().contents.get(ROOT as usize)?.size;
         let source = content.family_mut().source.as_deref_mut()?;
         let room = source.residency.reclaim().ahead() * PAGE_SIZE;
         let until = until.min(size).min(range.end().saturating_add(room));
