@@ -435,3 +435,111 @@ fn always_needed_goes_by_age_only_at_the_last() {
     assert_eq!(machine.space.take_aged(1000, 2, true), 10);
     machine.audit();
 }
+
+impl Machine {
+    /// Everything that may be is dirty.
+    fn fill_with_dirty(&self) {
+        for page in 0..BUDGET {
+            self.touch(page);
+            self.host.store(self.at(page), 200).unwrap();
+        }
+    }
+
+    /// Supplies what is asked for.
+    fn serve(&self) {
+        for (kind, from, to) in self.port.take() {
+            assert_eq!(kind, READ);
+            self.supply(from, to).unwrap();
+        }
+        std::thread::yield_now();
+    }
+
+    fn serve_until(&self, done: impl Fn() -> bool) {
+        while !done() {
+            self.serve();
+        }
+    }
+
+    fn starved(&self) -> u64 {
+        self.space.memory_stats().starved
+    }
+
+    /// Needs a page, by a call.
+    fn prefetch(&self, page: u64) -> Result<(), Status> {
+        self.space.vmo_op_range(&self.vmo, VmoOp::Prefetch, page * PAGE_SIZE, PAGE_SIZE)
+    }
+}
+
+#[test]
+fn who_waits_for_room_does_not_wake_others_who_do() {
+    let machine = machine(1000);
+    machine.fill_with_dirty();
+    let starved = std::thread::scope(|scope| {
+        let calls: Vec<_> = (500..503)
+            .map(|page| {
+                scope.spawn({
+                    let machine = &machine;
+                    move || machine.prefetch(page)
+                })
+            })
+            .collect();
+        machine.serve_until(|| machine.starved() >= 3);
+        (0..2000).for_each(|_| machine.serve());
+        let starved = machine.starved();
+        machine.write_back(0, BUDGET);
+        machine.serve_until(|| calls.iter().all(|call| call.is_finished()));
+        starved
+    });
+    assert_eq!(starved, 3, "nobody asks again where nothing has changed");
+    machine.audit();
+}
+
+#[test]
+fn all_who_wait_for_a_page_go_on_when_it_comes_and_when_it_cannot_any_more() {
+    for shrink in [false, true] {
+        let machine = machine(1000);
+        machine.fill_with_dirty();
+        std::thread::scope(|scope| {
+            let calls: Vec<_> = (0..5).map(|_| scope.spawn(|| machine.prefetch(500))).collect();
+            machine.serve_until(|| machine.starved() >= 5);
+            if shrink {
+                machine.space.set_vmo_size(&machine.vmo, 400 * PAGE_SIZE).unwrap();
+            } else {
+                machine.write_back(0, 1);
+            }
+            machine.serve_until(|| calls.iter().all(|call| call.is_finished()));
+        });
+        machine.audit();
+    }
+}
+
+#[test]
+fn an_access_that_is_no_more_takes_nobodys_turn() {
+    let machine = machine(1000);
+    machine.fill_with_dirty();
+    machine.space.set_vmo_size(&machine.vmo, 1001 * PAGE_SIZE).unwrap();
+    let base = machine.map();
+    assert_eq!(machine.host.load(base + 1000 * PAGE_SIZE), Err(SimFault::Waits), "a page of zeros takes room");
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| machine.prefetch(600));
+        machine.serve_until(|| machine.starved() >= 2);
+        machine.space.root().unmap(base, 1001 * PAGE_SIZE, true).unwrap();
+        machine.audit();
+        machine.write_back(0, 1);
+        machine.serve_until(|| call.is_finished());
+    });
+    machine.audit();
+}
+
+#[test]
+fn nothing_is_to_be_saved_of_a_vmo_that_has_gone() {
+    let machine = machine(1000);
+    let second = Machine::beside(&machine, 1000);
+    let wish = Arc::new(Wish::default());
+    let sink: Arc<dyn WritebackSink> = wish.clone();
+    machine.space.observe_writeback(Arc::downgrade(&sink));
+    second.fill_with_dirty();
+    second.unmap();
+    drop(second);
+    assert_eq!(*wish.0.lock().unwrap(), [true, false]);
+}

@@ -175,16 +175,16 @@ impl Requests {
         }
     }
 
-    /// The pages of `range` are not to be had for now: returns those who wait for one of them first, who wait here no longer. For
-    /// others it need not be asked for any more.
+    /// The pages of `range` are not to be had for now: returns those who wait for one of them first, each with that one, who wait here
+    /// no longer. For others it need not be asked for any more.
     pub fn starve(
         &mut self,
         port: &dyn RequestPort,
         kind: RequestKind,
         range: VmoRange,
         woken: &mut Woken,
-    ) -> impl Iterator<Item = Who> + use<> {
-        self.give_up(port, kind, range, woken).into_iter().map(|waiter| waiter.who)
+    ) -> impl Iterator<Item = (u64, Who)> + use<> {
+        self.give_up(port, kind, range, woken).into_iter().map(|waiter| (waiter.first, waiter.who))
     }
 
     fn give_up(

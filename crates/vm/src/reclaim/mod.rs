@@ -12,7 +12,7 @@ mod residency;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, Weak};
 
-use zxvm_host::PAGE_SIZE;
+use zxvm_host::{PAGE_SIZE, VmoRange};
 
 use crate::lock::{Rank, Ranked, RankedGuard};
 
@@ -24,6 +24,10 @@ pub use residency::{Residency, Whereabouts};
 pub trait RoomObserver: Send + Sync + core::fmt::Debug {
     /// There is, or there may be. Called under locks up to that of a VMO: takes only later ones, and does not block.
     fn room(&self);
+
+    /// Something else has become of `pages` of a root, bytes: who waits for room for one of them may need none any more. Called as
+    /// [`room`](Self::room) is.
+    fn look_again(&self, root: RootId, pages: VmoRange);
 }
 
 /// Who wants to know that pagers should save what is dirty.
@@ -111,7 +115,7 @@ impl Reclaim {
     /// dirty; until less than a quarter is.
     pub fn weigh(&self, queues: &Queues) {
         let (held, limit) = (queues.held(), self.budget.limit());
-        let needed = self.waiting.load(Ordering::SeqCst) > 0 || held > 0 && self.short.load(Ordering::Relaxed);
+        let needed = self.waiting() > 0 || held > 0 && self.short.load(Ordering::Relaxed);
         let wanted = match held {
             _ if needed => true,
             held if held >= limit / 2 => true,
@@ -142,7 +146,7 @@ impl Reclaim {
         self.eased();
     }
 
-    /// Moves whenever there is room that was not there before, or a page that may be taken.
+    /// Moves whenever there is room that was not there before, or a page that may be taken, or something else has become of one.
     pub fn relief(&self) -> u64 {
         self.relief.load(Ordering::SeqCst)
     }
@@ -150,10 +154,23 @@ impl Reclaim {
     /// Something may be taken now that could not before.
     pub fn eased(&self) {
         self.relief.fetch_add(1, Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) > 0
+        if self.waiting() > 0
             && let Some(observer) = self.observer.get().and_then(Weak::upgrade)
         {
             observer.room();
+        }
+    }
+
+    /// Something else has become of pages of a root.
+    fn look_again(&self, root: RootId, pages: VmoRange) {
+        if pages.is_empty() {
+            return;
+        }
+        self.relief.fetch_add(1, Ordering::SeqCst);
+        if self.waiting() > 0
+            && let Some(observer) = self.observer.get().and_then(Weak::upgrade)
+        {
+            observer.look_again(root, pages);
         }
     }
 
@@ -163,6 +180,11 @@ impl Reclaim {
             self.budget.give_back(pages);
             self.eased();
         }
+    }
+
+    /// How many wait for room.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::SeqCst)
     }
 
     /// So many more wait for room.
@@ -197,9 +219,13 @@ impl Reclaim {
         })
     }
 
-    /// A VMO is no more.
+    /// A VMO is no more, and what was to be saved of it neither.
     fn forget(&self, root: RootId) {
-        self.queues().forget_root(root);
+        {
+            let queues = &mut *self.queues();
+            queues.forget_root(root);
+            self.weigh(queues);
+        }
         self.roots.lock().unwrap_or_else(PoisonError::into_inner).unused.push(root);
     }
 }

@@ -8,6 +8,8 @@
 use core::ops::Range;
 use std::sync::Arc;
 
+use zxvm_host::VmoRange;
+
 use super::{Reclaim, RootId};
 
 /// What becomes of pages as far as reclaim is concerned.
@@ -76,6 +78,11 @@ impl Residency {
             self.reclaim.freed(self.there - there);
         }
         self.there = there;
+    }
+
+    /// Something else has become of `pages`, bytes: who waits for room for one of them looks again.
+    pub fn look_again(&self, pages: VmoRange) {
+        self.reclaim.look_again(self.root, pages);
     }
 
     /// Tells the queues what has become of runs of pages.

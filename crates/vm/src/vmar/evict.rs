@@ -45,6 +45,7 @@ impl AddressSpace {
             if is_root(content.family(), *root) { content.root().residency.there() } else { 0 }
         });
         self.reclaim.budget.audit(there.sum());
+        self.audit_room();
         self.reclaim.queues().audit();
     }
 

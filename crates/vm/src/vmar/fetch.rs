@@ -480,6 +480,7 @@ impl AddressSpace {
             }
             woken
         };
+        self.leave_room(range);
         for page in woken {
             self.host.wake(AddrRange::from_bounds(page, page + PAGE_SIZE));
         }

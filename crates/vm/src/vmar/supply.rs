@@ -12,6 +12,7 @@ use zxvm_host::{Access, Halfway, PAGE_SIZE, Prot, VmoRange};
 use zxvm_types::Status;
 
 use super::paging::check_there;
+use super::room::Waiter;
 use super::{AddressSpace, Layout};
 use crate::error::status;
 use crate::pager::{PageState, RequestKind, Who, Woken};
@@ -201,15 +202,14 @@ impl AddressSpace {
     /// There is no room for pages of `range` that the pager has let have: who asked for one of them waits for room.
     pub(super) fn starve(&self, family: &Family, kind: RequestKind, range: VmoRange, relief: u64) {
         let mut woken = Woken::new();
-        let starved: Vec<Who> = {
+        let (root, starved): (_, Vec<(u64, Who)>) = {
             let content = &mut family.lock(ROOT);
             let Some(source) = content.family_mut().source.as_deref_mut() else { return };
-            source.starving = true;
-            source.requests.starve(&*source.port, kind, range, &mut woken).collect()
+            (source.residency.root(), source.requests.starve(&*source.port, kind, range, &mut woken).collect())
         };
         self.wake(woken);
-        for who in starved.into_iter().filter(|who| !matches!(who, Who::Nobody)) {
-            self.wait_for_room(who, relief);
+        for (page, who) in starved.into_iter().filter(|(_, who)| !matches!(who, Who::Nobody)) {
+            self.wait_for_room(Waiter { who, wanted: Some((root, page)) }, relief);
         }
     }
 

@@ -78,8 +78,6 @@ pub struct Source {
     /// Zero pages, by their offset, that are committed because somebody loaded from them.
     pub loaded: BTreeSet<u64>,
     pub residency: Residency,
-    /// Whether somebody who asked for a page of it may be waiting for room.
-    pub starving: bool,
     /// Contents that lie over the root, or over one another.
     pub over: BTreeMap<u32, Over>,
 }
@@ -132,20 +130,13 @@ impl Source {
     /// What the pager was asked of this kind in `range` is dealt with.
     pub fn resolve(&mut self, kind: RequestKind, range: VmoRange, woken: &mut Woken) {
         self.requests.resolve(&*self.port, kind, range, woken);
-        self.look_again();
+        self.residency.look_again(range);
     }
 
     /// Nobody waits for the pager any more: all look again.
     pub fn end_requests(&mut self, woken: &mut Woken) {
         self.requests.end(&*self.port, woken);
-        self.look_again();
-    }
-
-    /// Who waits for room may need none now.
-    fn look_again(&mut self) {
-        if core::mem::take(&mut self.starving) {
-            self.residency.reclaim().eased();
-        }
+        self.residency.look_again(VmoRange::from_bounds(0, addr::round_down(u64::MAX)));
     }
 
     /// All of `range` is `state` now.
@@ -220,6 +211,7 @@ impl Source {
             told.push((pages(VmoRange::from_bounds(at, run.end())), whereabouts(state)));
         }
         self.residency.tell(told.into_iter().filter(|(pages, _)| !pages.is_empty()));
+        self.residency.look_again(range);
     }
 
     /// The budget is told how many pages are there.
@@ -379,7 +371,6 @@ impl Vmo {
             requests: Requests::default(),
             loaded: BTreeSet::new(),
             residency: Residency::new(reclaim.clone()),
-            starving: false,
             over: BTreeMap::new(),
         }));
         // When it is whole: whoever closes the pager looks at it.
