@@ -23,7 +23,7 @@ pub use reclaim::WritebackSink;
 pub use store::StoreSet;
 pub use vmar::{
     AddressSpace, AllocateRequest, DirtyRange, Fault, MapRecord, MapRequest, MemoryStats, NewMapping, PagerOp, Place,
-    RecordKind, RegionFlags, Vmar, VmarOp,
+    RecordKind, RegionFlags, Survey, Surveyed, SurveyedKind, Vmar, VmarOp,
 };
 pub use vmo::{
     Attribution, CachePolicy, ChildKind, ChildObserver, ChildRequest, IoError, MAX_SIZE, Pager, PagerVmoRequest, Vmo,

@@ -103,7 +103,7 @@ impl Thresholds {
     }
 
     /// The level with `left` bytes left, if nothing has been before.
-    fn level(&self, left: u64) -> Level {
+    pub fn level(&self, left: u64) -> Level {
         let below = self.marks().iter().filter(|&&mark| left < mark).count();
         Level::ALL[below]
     }

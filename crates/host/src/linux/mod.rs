@@ -8,11 +8,13 @@
 
 mod copy;
 mod entries;
+mod exit;
 mod faults;
 mod fork;
 pub mod futex;
 mod inline;
 mod pagemap;
+mod peer;
 pub mod pressure;
 pub mod probe;
 pub mod reserve;
@@ -33,7 +35,10 @@ use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
 pub use copy::install as install_fault_recovery;
-pub use fork::{in_child, keep_from_children};
+pub use exit::{OwnFile, remove_at_exit};
+pub use faults::without_signals;
+pub use fork::{NotForChildren, in_child, keep_from_children};
+pub use peer::{Peer, has_raised_privileges, peer};
 pub use words::Words;
 
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange};

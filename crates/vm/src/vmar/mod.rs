@@ -39,6 +39,7 @@ mod resize;
 mod room;
 mod snapshot;
 mod supply;
+mod survey;
 mod transfer;
 mod tree;
 mod unmap;
@@ -68,6 +69,7 @@ pub use maps::{MapRecord, RecordKind};
 pub use op_range::VmarOp;
 pub use paging::{DirtyRange, PagerOp};
 pub use placement::Place;
+pub use survey::{Survey, Surveyed, SurveyedKind};
 
 slotmap::new_key_type! {
     /// A region, dead or alive.
@@ -285,6 +287,11 @@ impl Vmar {
     /// Whether it is the root.
     pub fn is_root(&self) -> bool {
         self.id == self.space.root
+    }
+
+    /// Whether the other one is the same region of the same space.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id && Arc::ptr_eq(&self.space, &other.space)
     }
 
     /// The address space it is in.

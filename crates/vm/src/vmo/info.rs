@@ -111,6 +111,34 @@ impl Vmo {
         })
     }
 
+    /// Whether it is a second name of another one's content.
+    pub fn is_a_reference(&self) -> bool {
+        self.is_reference(&self.lock())
+    }
+
+    /// Bytes in memory that its pager has to save; nothing for others than pagers' own VMOs.
+    pub fn dirty_bytes(&self) -> u64 {
+        let content = self.lock();
+        match content.paged() {
+            Some(source) if source.koid == self.koid => {
+                let dirty = source.states.dirty(content.whole());
+                dirty.iter().filter(|run| !run.is_zero).map(|run| run.range.len()).sum()
+            }
+            Some(_) | None => 0,
+        }
+    }
+
+    /// Bytes of memory that `range`, as far as it is inside, uses.
+    ///
+    /// # Errors
+    /// What the host gives.
+    pub fn committed_bytes_in(&self, range: VmoRange) -> Result<u64, Status> {
+        let content = &mut self.lock();
+        let size = VmoRange::from_bounds(0, self.size_in(content));
+        let Some(inside) = range.intersect(size) else { return Ok(0) };
+        Ok(self.attribution(content, self.in_content(inside))?.committed)
+    }
+
     fn is_reference(&self, content: &Locked<'_>) -> bool {
         content.family().nodes[self.node as usize].reference
     }
