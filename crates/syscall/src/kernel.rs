@@ -12,7 +12,9 @@ use zxvm_vm::pressure::Thresholds;
 use zxvm_vm::{AddressSpace, StoreSet};
 
 use crate::memory::{WritebackEvent, budget_of};
+use crate::system;
 use crate::system_event::SystemEvents;
+use crate::top::{self, Top};
 use crate::zero_scan::ZeroScan;
 
 /// What a [`Kernel`] is made with.
@@ -41,6 +43,9 @@ pub struct Kernel {
     pub(crate) zero_scan: ZeroScan,
     pub(crate) system_events: Arc<SystemEvents>,
     pub(crate) writeback: Arc<WritebackEvent>,
+    pub(crate) top: Top,
+    /// When it was made, on the monotonic clock, in nanoseconds.
+    pub(crate) born: i64,
     host: Arc<dyn Host>,
     process: zx_handle_t,
     root: zx_handle_t,
@@ -60,6 +65,7 @@ impl Kernel {
     /// environment variable `ZXVM_FAULTS` says, `thread` (as without it) or `inline`. Where levels of memory pressure begin is
     /// what [`Kernel::set_pressure_thresholds`] says, else what `ZXVM_PRESSURE` says ([`Thresholds::parse`]), else what
     /// suits the machine. `ZXVM_BUDGET` says how much of what pagers provide may be in memory to begin with, such as `64M`.
+    /// `ZXVM_TOP` says by which socket it can be watched ([`Kernel::serve_top`]).
     ///
     /// # Errors
     /// `BAD_STATE`: this process was forked from one that had an engine. `INVALID_ARGS`: one of these variables says something
@@ -67,19 +73,48 @@ impl Kernel {
     /// `NO_RESOURCES`, `NO_MEMORY`, `ACCESS_DENIED`,
     /// `INTERNAL`: Linux refused what the engine needs (`/proc`, a file descriptor, address space).
     pub fn current() -> Result<&'static Self, Status> {
+        Self::current_or(top::serve_as_environment_says)
+    }
+
+    /// [`Kernel::current`] where no thread may be started, since that calls `malloc`: `ZXVM_TOP` is not looked at.
+    /// [`Kernel::serve_top_from_here`] is for that.
+    ///
+    /// # Errors
+    /// As [`Kernel::current`].
+    pub fn current_below_malloc() -> Result<&'static Self, Status> {
+        Self::current_or(|_| {})
+    }
+
+    /// The process's own engine, as soon as it is there. Waits for that without making it, and takes no memory meanwhile.
+    pub(crate) fn wait_for_current() -> &'static Self {
+        CURRENT.wait()
+    }
+
+    /// The process's own engine; `made` is called if it was made now.
+    fn current_or(made: impl FnOnce(&'static Self)) -> Result<&'static Self, Status> {
         if in_child() {
             return Err(Status::BAD_STATE);
         }
         if let Some(kernel) = CURRENT.get() {
             return Ok(kernel);
         }
+        let is_new = Self::make_current()?;
+        let kernel = CURRENT.get().ok_or(Status::INTERNAL)?;
+        if is_new {
+            made(kernel);
+        }
+        Ok(kernel)
+    }
+
+    /// Whether it was not there yet.
+    fn make_current() -> Result<bool, Status> {
         // A refusal is not remembered: the next call tries again.
         let delivery = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-        if CURRENT.get().is_none() {
-            let delivery = (*delivery).or_else(Delivery::of_environment).ok_or(Status::INVALID_ARGS)?;
-            let _ = CURRENT.set(Self::on_linux(delivery)?);
+        if CURRENT.get().is_some() {
+            return Ok(false);
         }
-        CURRENT.get().ok_or(Status::INTERNAL)
+        let delivery = (*delivery).or_else(Delivery::of_environment).ok_or(Status::INVALID_ARGS)?;
+        Ok(CURRENT.set(Self::on_linux(delivery)?).is_ok())
     }
 
     /// Says which thread is to deal with accesses that wait, whatever the environment says.
@@ -147,7 +182,22 @@ impl Kernel {
         let sink: Weak<WritebackEvent> = Arc::downgrade(&writeback);
         space.observe_writeback(sink);
         let zero_scan = ZeroScan::default();
-        Ok(Self { stores, space, handles, koids, zero_scan, system_events, writeback, host, process, root, job })
+        let (top, born) = (Top::default(), system::clock_get_monotonic());
+        Ok(Self {
+            stores,
+            space,
+            handles,
+            koids,
+            zero_scan,
+            system_events,
+            writeback,
+            top,
+            born,
+            host,
+            process,
+            root,
+            job,
+        })
     }
 
     /// What it runs on.

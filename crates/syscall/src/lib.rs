@@ -24,6 +24,7 @@ mod port;
 mod relief;
 pub mod system;
 mod system_event;
+mod top;
 mod vmar;
 mod vmo;
 mod zero_scan;

@@ -37,6 +37,17 @@ const KINDS: [(zx_system_event_type_t, Level); 5] = [
 /// Bytes committed by calls after which it is time to look what is left: less than from one threshold to the next.
 const LOOK_AFTER: u64 = 8 << 20;
 
+/// How short memory is, for whoever only looks on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PressureReading {
+    /// The level; where nobody watches memory, the one that what is left makes.
+    pub level: Level,
+    /// Bytes that can still be had.
+    pub left: u64,
+    /// Bytes that there are in all.
+    pub total: u64,
+}
+
 /// One event of each kind, and the level.
 pub struct SystemEvents {
     events: [(Level, zx_system_event_type_t, Object); KINDS.len()],
@@ -169,6 +180,17 @@ impl Kernel {
         self.watch_memory().map_err(zxvm_vm::status)?;
         let left = self.host().memory_left().map_err(zxvm_vm::status)?;
         Ok(self.system_events.observe(left, now()).map_or(Level::Normal, |levels| levels.level()))
+    }
+
+    /// How short memory is. Changes nothing: no level, and not whether memory is watched. `None`: the host cannot tell.
+    pub(crate) fn pressure_reading(&self) -> Option<PressureReading> {
+        let (left, total) = (self.host().memory_left().ok()?, self.host().memory_total().ok()?);
+        let watch = self.system_events.watch.lock();
+        let level = match &watch.levels {
+            Some(levels) => levels.level(),
+            None => watch.thresholds.unwrap_or_else(|| Thresholds::for_total(total)).level(left),
+        };
+        Some(PressureReading { level, left, total })
     }
 
     /// Says where levels begin, whatever there is in all and whatever the environment says (`ZXVM_PRESSURE`).
