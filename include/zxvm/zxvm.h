@@ -96,6 +96,15 @@ extern zx_status_t zxvm_pager_create_vmo_in_place(ZX_HANDLE_USE zx_handle_t page
 extern zx_status_t zxvm_pager_supply_bytes(ZX_HANDLE_USE zx_handle_t pager, ZX_HANDLE_USE zx_handle_t pager_vmo,
                                            uint64_t offset, const void* buffer, size_t length);
 
+// From now on this process can be watched by the socket at `path` (`zxvm top --socket`), by its own user and by root; nothing can be
+// changed by it. The file is made, for the user alone, in place of one whose owner has died, and is removed when the process exits.
+// A socket that was there for this process goes first; NULL: that is all. Without this the environment variable ZXVM_TOP decides: 1
+// for a socket in $XDG_RUNTIME_DIR or /tmp, or a path. Starts a thread, for which the C library calls malloc: an allocator that is
+// built on the library must not call this while it holds a lock. ZX_ERR_INVALID_ARGS: no path that a socket may have.
+// ZX_ERR_ALREADY_EXISTS: something is there that is not a socket whose owner has died. ZX_ERR_ACCESS_DENIED, ZX_ERR_NOT_FOUND: of
+// the folder. ZX_ERR_NO_RESOURCES: no thread or descriptor can be had. ZX_ERR_IO: anything else. Nothing is served then.
+extern zx_status_t zxvm_serve_top(const char* path);
+
 __END_CDECLS
 
 #endif // ZXVM_ZXVM_H_

@@ -62,5 +62,5 @@ pub fn guarded<T>(act: impl FnOnce() -> T) -> T {
 
 /// Runs `act` on this process's kernel and encodes how it ended.
 pub fn call(act: impl FnOnce(&'static Kernel) -> Result<(), Status>) -> zx_status_t {
-    guarded(|| Status::from_result(Kernel::current().and_then(act)).into_raw())
+    guarded(|| Status::from_result(Kernel::current_below_malloc().and_then(act)).into_raw())
 }

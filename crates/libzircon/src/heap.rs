@@ -15,6 +15,10 @@ use zxvm_host::PAGE_SIZE;
 #[global_allocator]
 static HEAP: Heap = Heap(Mutex::new(Dlmalloc::new_with_allocator(Pages)));
 
+/// Every program that is linked with the static library has the heap, and so has this as well, which nothing else refers to.
+#[used]
+static AT_LOAD: &extern "C" fn() = &crate::calls::top::PREPARE;
+
 /// The allocator proper, and who may use it.
 struct Heap(Mutex<Dlmalloc<Pages>>);
 

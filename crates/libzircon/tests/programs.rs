@@ -4,12 +4,19 @@ mod common;
 
 use std::fmt::Write;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use common::{Link, compiler, declared_calls, link, repository, run};
 
 #[track_caller]
 fn build_and_run(name: &str, how: Link) {
+    build_and_run_as(name, how, |_, _| {});
+}
+
+/// `prepare` gets the command that runs the program, and a folder.
+#[track_caller]
+fn build_and_run_as(name: &str, how: Link, prepare: impl FnOnce(&mut Command, &Path)) {
     let dir = tempfile::tempdir().unwrap();
     let calls = declared_calls().iter().fold(String::new(), |mut text, name| {
         writeln!(text, "CALL({name})").unwrap();
@@ -22,7 +29,9 @@ fn build_and_run(name: &str, how: Link) {
     cc.arg(repository().join("crates/libzircon/tests/c").join(format!("{name}.c")));
     link(&mut cc, how);
     run(&mut cc);
-    run(&mut Command::new(&program));
+    let mut command = Command::new(&program);
+    prepare(&mut command, dir.path());
+    run(&mut command);
 }
 
 macro_rules! programs {
@@ -40,8 +49,8 @@ macro_rules! programs {
 }
 
 programs! {
-    aliases, badptr, below_malloc, children, discard, errno, events, exit_thread, faults, fork, futex, handles, in_place, info, limits,
-    op_range, pager, ports, refused, signals, system, vmar, vmo,
+    aliases, badptr, below_malloc, children, discard, errno, events, exit_thread, faults, fork, futex, handles, in_place, info,
+    limits, op_range, pager, ports, refused, signals, system, top, vmar, vmo,
 }
 
 #[test]
@@ -54,6 +63,16 @@ fn none_is_forgotten() {
     assert_eq!(found, PROGRAMS);
 }
 
+/// The library starts a thread, which takes memory from an allocator that is built on it.
+#[test]
+fn an_allocator_that_is_watched() {
+    for how in [Link::Shared, Link::Static] {
+        build_and_run_as("below_malloc", how, |program, dir| {
+            program.env("ZXVM_TOP", dir.join("socket"));
+        });
+    }
+}
+
 /// A program that knows nothing of us, on an allocator that is built on us.
 #[test]
 fn an_allocator_for_any_program() {
@@ -64,7 +83,7 @@ fn an_allocator_for_any_program() {
     cc.arg(repository().join("crates/libzircon/tests/c/below_malloc.c"));
     link(&mut cc, Link::Shared);
     run(&mut cc);
-    let list = |preload: Option<&std::path::Path>| {
+    let list = |preload: Option<&Path>| {
         let mut ls = Command::new("ls");
         ls.arg("-lR").arg(repository().join("include"));
         if let Some(library) = preload {

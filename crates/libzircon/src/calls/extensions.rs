@@ -61,6 +61,6 @@ extensions! {
     }
 
     fn free_zero_pages_every(nanoseconds: u64) -> zx_status_t {
-        call(|_| Kernel::current()?.free_zero_pages_every(Duration::from_nanos(nanoseconds)))
+        call(|kernel| kernel.free_zero_pages_every(Duration::from_nanos(nanoseconds)))
     }
 }

@@ -9,5 +9,6 @@ mod object;
 mod pager;
 mod port;
 mod system;
+pub mod top;
 mod vmar;
 mod vmo;

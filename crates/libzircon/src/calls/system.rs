@@ -68,11 +68,11 @@ exports! {
     }
 
     fn process_self() -> zx_handle_t {
-        guarded(|| Kernel::current().map_or(ZX_HANDLE_INVALID, Kernel::process_self))
+        guarded(|| Kernel::current_below_malloc().map_or(ZX_HANDLE_INVALID, Kernel::process_self))
     }
 
     fn job_default() -> zx_handle_t {
-        guarded(|| Kernel::current().map_or(ZX_HANDLE_INVALID, Kernel::job_default))
+        guarded(|| Kernel::current_below_malloc().map_or(ZX_HANDLE_INVALID, Kernel::job_default))
     }
 
     fn status_get_string(status: zx_status_t) -> *const c_char {

@@ -11,7 +11,7 @@ use crate::user::OutPtr;
 
 exports! {
     fn vmar_root_self() -> zx_handle_t {
-        guarded(|| Kernel::current().map_or(ZX_HANDLE_INVALID, Kernel::vmar_root_self))
+        guarded(|| Kernel::current_below_malloc().map_or(ZX_HANDLE_INVALID, Kernel::vmar_root_self))
     }
 
     fn vmar_allocate(

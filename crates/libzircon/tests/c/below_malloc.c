@@ -203,6 +203,10 @@ int main(void) {
   for (uintptr_t i = 0; i < COUNT(threads); i++) CHECK(pthread_create(&threads[i], NULL, churn, (void*)i) == 0);
   for (size_t i = 0; i < COUNT(threads); i++) CHECK(pthread_join(threads[i], NULL) == 0);
   CHECK(atomic_load(&calls) > 40000);
+
+  // Watched meanwhile, if the environment wants that.
+  const char* top = getenv("ZXVM_TOP");
+  while (top != NULL && access(top, F_OK) != 0) usleep(1000);
   return 0;
 }
 
