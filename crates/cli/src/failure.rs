@@ -42,6 +42,33 @@ pub enum Failure {
     /// The environment does not say who deals with faults.
     #[error("the variable ZXVM_FAULTS is neither thread nor inline")]
     FaultsVariable,
+    /// Nobody is named who is to be watched.
+    #[error("a process or a socket is needed")]
+    Nobody,
+    /// A process that is to be watched is not there.
+    #[error("there is no process {0}")]
+    NoProcess(u32),
+    /// A process has no socket to be watched by.
+    #[error(
+        "process {pid} has no socket to be watched by (looked for {looked}): start it with ZXVM_TOP=1, or name the socket that it was told to have with --socket. Before a process has first used the library it has none, either"
+    )]
+    NoSocket {
+        /// Which.
+        pid: u32,
+        /// Where one was looked for.
+        looked: String,
+    },
+    /// Nothing is told at a socket.
+    #[error("{}: {why}", path.display())]
+    Unwatched {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// A live view is wanted where there is nothing to show it on.
+    #[error("there is no terminal to show it on: try --once or --json")]
+    NoTerminal,
     /// Standard output does not take the report.
     #[error("the report cannot be written: {0}")]
     Output(io::Error),
@@ -51,7 +78,13 @@ impl Failure {
     /// Whether the command was not given what it needs.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::File { .. } | Self::FaultsVariable => true,
+            Self::File { .. }
+            | Self::FaultsVariable
+            | Self::Nobody
+            | Self::NoProcess(_)
+            | Self::NoSocket { .. }
+            | Self::Unwatched { .. }
+            | Self::NoTerminal => true,
             Self::Setup { .. }
             | Self::FileLimit(_)
             | Self::Proc(_)

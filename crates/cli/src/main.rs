@@ -1,5 +1,5 @@
 //! The command `zxvm`: a tour of what each operation does to Linux's own memory, snapshots taken while a thread stores, files
-//! mapped through a pager, and a report on what this machine allows.
+//! mapped through a pager, another process watched, and a report on what this machine allows.
 //!
 //! Exit status: 0 if all is well, 1 if something is not as documented or the engine cannot run, 2 if the command was
 //! not given what it needs.
@@ -17,6 +17,7 @@ mod procfs;
 mod progress;
 mod snapshot;
 mod table;
+mod top;
 mod tour;
 mod witness;
 
@@ -110,6 +111,28 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Watch another process that uses the library: its VMOs, its VMARs, faults, evictions, memory pressure
+    ///
+    /// The process must have been asked to let itself be watched: started with ZXVM_TOP=1, or with ZXVM_TOP=/path/of/a/socket,
+    /// or by a call of its own (zxvm_serve_top, zxvm::serve_top). Only its own user and root may watch, and nothing is changed
+    /// by that. Exit status 2 if it cannot be watched.
+    Top {
+        /// The process
+        #[arg(required_unless_present = "socket", value_parser = clap::value_parser!(u32).range(1..))]
+        pid: Option<u32>,
+        /// Its socket, in place of its number
+        #[arg(long, value_name = "PATH", conflicts_with = "pid")]
+        socket: Option<PathBuf>,
+        /// How often to look, such as 1s or 500ms
+        #[arg(long, value_name = "TIME", default_value = "1s", value_parser = top::every)]
+        every: Duration,
+        /// Look once and print tables
+        #[arg(long)]
+        once: bool,
+        /// Look once and print the JSON document that the process tells
+        #[arg(long)]
+        json: bool,
+    },
     /// Tell which kernel features, privileges and limits there are, and what follows
     ///
     /// Exit status 1 if the engine cannot run here at all.
@@ -147,6 +170,7 @@ fn main() -> ExitCode {
                 json,
             })
         }
+        Command::Top { pid, socket, every, once, json } => top::run(&top::Options { pid, socket, every, once, json }),
         Command::Doctor { json } => doctor::run(json).map_err(Failure::Output),
     };
     match result {
