@@ -5,7 +5,8 @@
 //!    more than decode its arguments, make one call of [`zxvm_syscall`] and encode the result.
 //! 2. Any address may be given for a pointer. It is read and written through `user`, which reports what is not there.
 //! 3. `errno` is afterwards what it was before.
-//! 4. The process's `malloc` is not called: memory comes from the library's own `heap`.
+//! 4. The process's `malloc` is not called: memory comes from the library's own `heap`. Only to start a thread the C library
+//!    calls it.
 //! 5. In a forked child it returns `BAD_STATE` (or no handle) and takes no lock that the parent may have held.
 //!
 //! It must not be called from a signal handler that interrupted another of these calls.

@@ -80,11 +80,13 @@ impl Report {
 impl Map {
     /// What it is, in words.
     pub fn title(&self) -> String {
-        match self.what {
-            What::Vmar { koid: Some(koid) } => format!("VMAR {} ({koid})", self.name),
-            What::Vmar { koid: None } => format!("VMAR {}", self.name),
-            What::Mapping { koid, .. } => format!("VMO {} ({koid})", self.name),
-        }
+        let (kind, koid) = match self.what {
+            What::Vmar { koid } => ("VMAR", koid),
+            What::Mapping { koid, .. } => ("VMO", Some(koid)),
+        };
+        let name = Some(self.name.clone()).filter(|name| !name.is_empty());
+        let koid = koid.map(|koid| format!("({koid})"));
+        [Some(kind.to_owned()), name, koid].into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -12,14 +12,15 @@ use std::path::Path;
 use zxvm_syscall::Kernel;
 use zxvm_types::{Status, zx_status_t};
 
-use crate::entry::{call, extensions, guarded};
+use crate::entry::{call, extensions};
 use crate::user::in_buffer;
 
 /// Bytes that the path of a socket may have, and the zero after them.
 const PATH_MAX: usize = 108;
 
 extern "C" fn prepare() {
-    guarded(Kernel::serve_top_from_here);
+    // Not as a call: no handler of signals is to be there before one.
+    Kernel::serve_top_from_here();
 }
 
 /// What the loader is to call.

@@ -2,6 +2,7 @@
 //
 // Run with an argument it is a process that ZXVM_TOP was set for, which has made a VMO of three pages.
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -67,6 +68,23 @@ static void a_socket_is_served_and_ended(const char* path) {
   told(path, "zxvm-top 1\n");
   CHECK(has("\"vmos\":["));
   for (size_t i = 0; i < COUNT(idle); i++) close(idle[i]);
+
+  // Who asks and does not listen keeps nobody from an answer, and is not waited for.
+  static zx_handle_t many[3000];
+  for (size_t i = 0; i < COUNT(many); i++) many[i] = new_vmo(PAGE, 0);
+  int deaf = connection(path);
+  CHECK(deaf >= 0 && send(deaf, "zxvm-top 1\n", 11, MSG_NOSIGNAL) == 11);
+  told(path, "zxvm-top 1\n");
+  size_t whole = strlen(answer);
+  CHECK(whole > 400000 && answer[whole - 1] == '\n');
+  struct pollfd gone = {.fd = deaf};
+  CHECK(poll(&gone, 1, -1) == 1 && (gone.revents & POLLHUP) != 0);
+  size_t had = 0;
+  ssize_t more;
+  while ((more = read(deaf, answer, sizeof answer)) > 0) had += (size_t)more;
+  CHECK(had > 0 && had < whole);
+  close(deaf);
+  for (size_t i = 0; i < COUNT(many); i++) OK(zx_handle_close(many[i]));
 
   // Another place: the first one goes.
   char other[256];
