@@ -48,6 +48,9 @@ pub enum Failure {
     /// A process that is to be watched is not there.
     #[error("there is no process {0}")]
     NoProcess(u32),
+    /// A process that is to be watched is somebody else's.
+    #[error("process {0} is another user's, who alone (besides root) may watch it")]
+    OtherUser(u32),
     /// A process has no socket to be watched by.
     #[error(
         "process {pid} has no socket to be watched by (looked for {looked}): start it with ZXVM_TOP=1, or name the socket that it was told to have with --socket. Before a process has first used the library it has none, either"
@@ -82,6 +85,7 @@ impl Failure {
             | Self::FaultsVariable
             | Self::Nobody
             | Self::NoProcess(_)
+            | Self::OtherUser(_)
             | Self::NoSocket { .. }
             | Self::Unwatched { .. }
             | Self::NoTerminal => true,

@@ -299,5 +299,7 @@ fn another_user_is_refused() {
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
     expect_complaint(&ask(), "it says: another user");
     expect_code(&top_at(&socket, &["--json"]), 0);
-    drop(victim);
+    // By its number it is not even found.
+    let pid = victim.child.id().to_string();
+    expect_complaint(&as_nobody(&[command.to_str().unwrap(), "top", "--once", &pid]), "is another user's");
 }

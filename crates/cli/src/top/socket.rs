@@ -47,7 +47,7 @@ impl Target {
     /// The socket of a process: where the process was told to have it, or else where it has it by itself.
     ///
     /// # Errors
-    /// There is no such process, or no socket of it where it should be.
+    /// There is no such process, or no socket of it where it should be, or it is another user's.
     pub fn process(pid: u32) -> Result<Self, Failure> {
         let folder = PathBuf::from(format!("/proc/{pid}"));
         let user = fs::metadata(&folder).map_err(|_| Failure::NoProcess(pid))?.uid();
@@ -56,6 +56,7 @@ impl Target {
         let places = places(pid, user, &environment, std::env::var_os("XDG_RUNTIME_DIR").as_deref());
         match places.iter().find(|path| path.symlink_metadata().is_ok()) {
             Some(path) => Ok(Self { path: path.clone(), pid: Some(pid) }),
+            None if !may_watch(user) => Err(Failure::OtherUser(pid)),
             None => {
                 let looked: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
                 Err(Failure::NoSocket { pid, looked: looked.join(", ") })
@@ -115,6 +116,12 @@ impl Target {
         // Whole, whatever came of the question: who may not watch is told so before it has asked.
         String::from_utf8(bytes).map_err(|_| io::Error::other("what is told there is no report"))
     }
+}
+
+/// Whether this command is root's, or that user's.
+fn may_watch(user: u32) -> bool {
+    let own = rustix::process::geteuid();
+    own.is_root() || own.as_raw() == user
 }
 
 fn is_socket(path: &Path) -> bool {

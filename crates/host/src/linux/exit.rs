@@ -26,7 +26,8 @@ impl OwnFile {
     pub fn new(path: &Path) -> io::Result<Self> {
         let metadata = path.symlink_metadata()?;
         let (device, inode) = (metadata.dev(), metadata.ino());
-        Ok(Self { path: path.to_owned(), device, inode, process: std::process::id() })
+        // The folder that this process is in may be another by then.
+        Ok(Self { path: std::path::absolute(path)?, device, inode, process: std::process::id() })
     }
 
     /// Where it is.

@@ -1,14 +1,12 @@
 //! The socket by which this process can be watched: where it is, and how it comes to be there and goes.
 
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
 use zxvm_host::linux::{NotForChildren, OwnFile};
 use zxvm_types::Status;
 
@@ -49,7 +47,7 @@ pub fn open(path: &Path) -> Result<(NotForChildren, OwnFile), Status> {
     // Before it has a file, so that this is what the file has from its first moment on.
     rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR).map_err(status)?;
     match bind(&socket, &address) {
-        Err(Errno::ADDRINUSE) if is_abandoned(path) => {
+        Err(Errno::ADDRINUSE) if is_abandoned(path, &address) => {
             std::fs::remove_file(path).map_err(|_| Status::ACCESS_DENIED)?;
             bind(&socket, &address).map_err(status)?;
         }
@@ -63,11 +61,12 @@ pub fn open(path: &Path) -> Result<(NotForChildren, OwnFile), Status> {
     Ok((NotForChildren::new(socket), file))
 }
 
-/// Whether it is a socket that nobody listens at.
-fn is_abandoned(path: &Path) -> bool {
+/// Whether it is a socket that nobody listens at. Does not wait for one that is busy.
+fn is_abandoned(path: &Path, address: &SocketAddrUnix) -> bool {
     let is_socket = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
-    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    is_socket && UnixStream::connect(path).is_err_and(refused)
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let try_it = || connect(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?, address);
+    is_socket && try_it() == Err(Errno::CONNREFUSED)
 }
 
 fn status(errno: Errno) -> Status {
