@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use comfy_table::{CellAlignment, Table, presets};
 use fastrand::Rng;
-use zxvm_vm::reclaim::{Found, Queues, RootId, Urgency, Verdict};
+use zxvm_vm::page_queues::{Found, Queues, RootId, Urgency, Verdict};
 
 /// So many pages the engine takes at once.
 const BATCH: usize = 64;
@@ -120,7 +120,7 @@ impl Ours {
         let mut some = Vec::new();
         loop {
             some.clear();
-            self.queues.to_arm(BATCH, &mut some);
+            self.queues.arm_next(BATCH, &mut some);
             some.iter().for_each(|page| self.entries[page.page as usize] = Some(false));
             if some.len() < BATCH {
                 break;
