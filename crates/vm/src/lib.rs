@@ -19,7 +19,7 @@ mod vmo;
 
 pub use error::status;
 pub use pager::{InPlace, Provide, RequestKind, RequestPort};
-pub use reclaim::WritebackSink;
+pub use reclaim::{WritebackSink, page_queues};
 pub use store::StoreSet;
 pub use vmar::{
     AddressSpace, AllocateRequest, DirtyRange, Fault, MapRecord, MapRequest, MemoryStats, NewMapping, PagerOp, Place,

@@ -6,7 +6,7 @@
 //! The lock of the queues comes after those of the families: they are told of pages under them, and asked without.
 
 mod budget;
-mod page_queues;
+pub mod page_queues;
 mod residency;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
