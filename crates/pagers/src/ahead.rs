@@ -49,6 +49,11 @@ impl ReadAhead {
         Self { streams: Vec::new(), max: max.max(PAGE_SIZE), clock: 0 }
     }
 
+    /// From now on windows are of at most `max` bytes.
+    pub fn limit(&mut self, max: u64) {
+        self.max = max.max(PAGE_SIZE);
+    }
+
     /// What to read when `asked` is asked for and the VMO ends at `end`.
     pub fn plan(&mut self, asked: &Range<u64>, end: u64) -> Plan {
         self.clock += 1;
@@ -71,6 +76,7 @@ impl ReadAhead {
             return asked.end..asked.end;
         };
         stream.used = self.clock;
+        stream.window = stream.window.min(self.max);
         // Once a window: later requests in the same one find it ordered.
         if stream.recent.end - asked.start > stream.window {
             return asked.end..asked.end;
@@ -184,6 +190,23 @@ mod tests {
         ahead.plan(&pages(50_000, 1), FAR);
         assert_eq!(ahead.plan(&pages(1, 1), FAR).now, pages(1, 1), "forgotten");
         assert_eq!(ahead.plan(&pages(50_001, 1), FAR).now, pages(50_001, 2));
+    }
+
+    #[test]
+    fn windows_shrink_to_a_new_limit_at_once_and_grow_to_it_again() {
+        let mut ahead = ReadAhead::new(64 * P);
+        let mut at = 0;
+        while at < 255 {
+            at = ahead.plan(&pages(at, 1), FAR).behind.end / P;
+        }
+        ahead.limit(2 * P);
+        assert!(ahead.caught_up(&pages(at - 1, 1), FAR).is_empty(), "a window that small has none behind it");
+        assert_eq!(ahead.plan(&pages(at, 1), FAR), Plan { now: pages(at, 2), behind: pages(at + 2, 0) });
+        ahead.limit(8 * P);
+        assert_eq!(ahead.plan(&pages(at + 2, 1), FAR).now, pages(at + 2, 4));
+        assert_eq!(ahead.plan(&pages(at + 6, 1), FAR).now, pages(at + 6, 8));
+        ahead.limit(0);
+        assert_eq!(ahead.plan(&pages(at + 14, 1), FAR).now, pages(at + 14, 1), "what is asked for is read in any case");
     }
 
     #[test]

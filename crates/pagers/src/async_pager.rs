@@ -3,22 +3,24 @@
 //! 1. One thread waits at the port, and does nothing else: what a request needs is a task of the runtime. There may be as many
 //!    at once as there are requests.
 //! 2. A task that the runtime drops answers its requests with `BAD_STATE`. One that panics is an error of the backing.
-//! 3. What may block (moving pages, waiting for reads) is done where the runtime lets tasks block.
+//! 3. While room is wanted (`pressure`) one task at a time writes back; the thread learns of it by packets, too.
+//! 4. What may block (moving pages, waiting for reads) is done where the runtime lets tasks block.
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime::Handle;
 use tokio::task;
 use zxvm::sys::zx_page_request_command_t::{ZX_PAGER_VMO_COMPLETE, ZX_PAGER_VMO_DIRTY, ZX_PAGER_VMO_READ};
-use zxvm::{MonotonicInstant, Packet, PacketContents, Status, UserPacket, Vmo};
+use zxvm::{Event, MonotonicInstant, Packet, PacketContents, Status, UserPacket, Vmo};
 
 use crate::PAGE_SIZE;
 use crate::core::{Config, Core};
 use crate::errors::status_of;
+use crate::pressure::{self, Outcome, Pause};
 use crate::reads::Ticket;
 use crate::stats::{Stats, add};
 use crate::writeback::{PIECE, Progress, Written};
@@ -95,7 +97,15 @@ struct Shared<B> {
     runtime: Handle,
     /// One writeback at a time.
     writing: tokio::sync::Mutex<()>,
+    /// Signalled while room is wanted. None where nothing can be written.
+    wanted: Option<Event>,
+    /// The latest error of a writeback that nobody called.
+    error: Mutex<Option<io::Error>>,
 }
+
+/// Keys of packets of our own.
+const STOP: u64 = 0;
+const WRITTEN: u64 = 1;
 
 impl<B: AsyncBacking> AsyncPager<B> {
     /// A pager on the runtime that this is called in. Up to `read_ahead_pages` pages (at least one) are read at once when
@@ -108,7 +118,9 @@ impl<B: AsyncBacking> AsyncPager<B> {
         let window = u64::from(read_ahead_pages.max(1)) * PAGE_SIZE;
         let config = Config { window, resizable: false, trap_dirty: false, writable: backing.is_writable() };
         let (core, runtime) = (Core::new(len, config)?, Handle::current());
-        let shared = Arc::new(Shared { core, backing, runtime, writing: tokio::sync::Mutex::new(()) });
+        let wanted = config.writable.then(zxvm::writeback_event).transpose()?;
+        let (writing, error) = (tokio::sync::Mutex::new(()), Mutex::new(None));
+        let shared = Arc::new(Shared { core, backing, runtime, writing, wanted, error });
         let body = {
             let shared = shared.clone();
             move || shared.work()
@@ -149,7 +161,77 @@ impl<B: AsyncBacking> AsyncPager<B> {
     /// # Errors
     /// The first of the backing. What was not durable before it stays dirty; calling again writes it again.
     pub async fn writeback(&self) -> io::Result<Written> {
-        let shared = &self.shared;
+        self.shared.writeback().await
+    }
+
+    /// The latest error of a writeback that nobody called, once. What it was about is still dirty.
+    pub fn background_error(&self) -> Option<io::Error> {
+        self.shared.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Where tasks may block.
+async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    task::spawn_blocking(call).await.unwrap_or_else(|gone| Err(io::Error::other(gone)))
+}
+
+impl<B: AsyncBacking> Drop for AsyncPager<B> {
+    fn drop(&mut self) {
+        let core = &self.shared.core;
+        core.close();
+        let stop = Packet::from_user_packet(STOP, 0, UserPacket::default());
+        if core.port.queue(&stop).is_ok() {
+            // It waits for nothing but packets. If it panicked it has said so.
+            let _ = self.thread.take().map(JoinHandle::join);
+        }
+    }
+}
+
+impl<B: AsyncBacking> Shared<B> {
+    fn work(self: Arc<Self>) {
+        let mut pause = Pause::default();
+        self.listen();
+        let mut listen_at = MonotonicInstant::INFINITE;
+        loop {
+            let packet = match self.core.port.wait(listen_at) {
+                Ok(packet) => packet,
+                Err(Status::TIMED_OUT) => {
+                    listen_at = MonotonicInstant::INFINITE;
+                    self.listen();
+                    continue;
+                }
+                Err(_) => return,
+            };
+            match packet.contents() {
+                PacketContents::Pager(request) => match request.command() {
+                    ZX_PAGER_VMO_READ => self.answer(request.range()),
+                    ZX_PAGER_VMO_DIRTY => self.core.let_dirty(request.range()),
+                    ZX_PAGER_VMO_COMPLETE => {}
+                },
+                PacketContents::SignalOne(_) => {
+                    let relief = Relief { shared: self.clone(), outcome: Outcome::Failed };
+                    self.runtime.spawn(relief.bring());
+                }
+                PacketContents::User(_) if packet.key() == WRITTEN => match pause.after(outcome_of(packet.status())) {
+                    Some(pause) => listen_at = pressure::after(pause),
+                    None => self.listen(),
+                },
+                PacketContents::User(_) => return,
+                _ => unreachable!("nothing else was asked for"),
+            }
+        }
+    }
+
+    /// A packet comes when room is wanted.
+    fn listen(&self) {
+        if let Some(wanted) = &self.wanted {
+            // Refused where there is no memory, and then nobody is told: the program writes back when it does.
+            let _ = pressure::listen(wanted, &self.core.port);
+        }
+    }
+
+    async fn writeback(self: &Arc<Self>) -> io::Result<Written> {
+        let shared = self;
         if !shared.core.config.writable {
             return Ok(Written::default());
         }
@@ -182,44 +264,10 @@ impl<B: AsyncBacking> AsyncPager<B> {
         let shared = shared.clone();
         blocking(move || progress.synced(&shared.core).map(|()| progress.written)).await
     }
-}
-
-/// Where tasks may block.
-async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    task::spawn_blocking(call).await.unwrap_or_else(|gone| Err(io::Error::other(gone)))
-}
-
-impl<B: AsyncBacking> Drop for AsyncPager<B> {
-    fn drop(&mut self) {
-        let core = &self.shared.core;
-        core.close();
-        let stop = Packet::from_user_packet(0, 0, UserPacket::default());
-        if core.port.queue(&stop).is_ok() {
-            // It waits for nothing but packets. If it panicked it has said so.
-            let _ = self.thread.take().map(JoinHandle::join);
-        }
-    }
-}
-
-impl<B: AsyncBacking> Shared<B> {
-    fn work(self: Arc<Self>) {
-        while let Ok(packet) = self.core.port.wait(MonotonicInstant::INFINITE) {
-            match packet.contents() {
-                PacketContents::Pager(request) => match request.command() {
-                    ZX_PAGER_VMO_READ => self.answer(request.range()),
-                    ZX_PAGER_VMO_DIRTY => self.core.let_dirty(request.range()),
-                    ZX_PAGER_VMO_COMPLETE => {}
-                },
-                PacketContents::User(_) => return,
-                _ => unreachable!("nothing else was asked for"),
-            }
-        }
-    }
 
     fn answer(self: &Arc<Self>, asked: Range<u64>) {
         add(&self.core.counters.requests, 1);
-        let end = self.core.vmo.get_size().unwrap_or(asked.end);
-        let work = self.core.reads.plan(&asked, end);
+        let work = self.core.plan(&asked);
         for (ticket, asked) in [(work.now, Some(asked)), (work.behind, None)] {
             if let Some(ticket) = ticket {
                 let open = Open { shared: self.clone(), ticket: Some(ticket), asked };
@@ -259,6 +307,49 @@ impl<B: AsyncBacking> Shared<B> {
         let mut bytes = read.await.unwrap_or_else(|gone| Err(io::Error::other(gone)))?;
         bytes.truncate(len);
         Ok(bytes)
+    }
+}
+
+/// A writeback because room is wanted. Whatever becomes of the task, the thread is told.
+struct Relief<B: AsyncBacking> {
+    shared: Arc<Shared<B>>,
+    outcome: Outcome,
+}
+
+impl<B: AsyncBacking> Relief<B> {
+    async fn bring(mut self) {
+        let shared = self.shared.clone();
+        // In a task of its own, so that a panic of the backing is an error here.
+        let written = {
+            let shared = shared.clone();
+            shared.runtime.clone().spawn(async move { shared.writeback().await })
+        };
+        match written.await.unwrap_or_else(|gone| Err(io::Error::other(gone))) {
+            Ok(written) => self.outcome = Outcome::of(&written),
+            Err(error) => *shared.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
+        }
+    }
+}
+
+impl<B: AsyncBacking> Drop for Relief<B> {
+    fn drop(&mut self) {
+        let status = match self.outcome {
+            Outcome::Wrote => Status::OK,
+            Outcome::Nothing => Status::SHOULD_WAIT,
+            Outcome::Failed => Status::IO,
+        };
+        // There is room: nobody else sends any but the one that says stop.
+        let _ =
+            self.shared.core.port.queue(&Packet::from_user_packet(WRITTEN, status.into_raw(), UserPacket::default()));
+    }
+}
+
+/// What a packet tells of a writeback.
+fn outcome_of(status: i32) -> Outcome {
+    match Status::from_raw(status) {
+        Status::OK => Outcome::Wrote,
+        Status::SHOULD_WAIT => Outcome::Nothing,
+        _ => Outcome::Failed,
     }
 }
 

@@ -7,8 +7,12 @@ use zxvm::{Pager, PagerOp, PagerOptions, Port, Rights, Status, Vmo, VmoOp, VmoOp
 
 use crate::PAGE_SIZE;
 use crate::buffer::PageBuffer;
-use crate::reads::Reads;
+use crate::reads::{Reads, Work};
 use crate::stats::{Counters, add};
+
+/// What part of a limit of memory is read ahead at once at most. A window may have another behind it, and there may be several
+/// streams.
+const AHEAD_PART: u64 = 64;
 
 /// Where the content ends, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +103,14 @@ impl Core {
     /// `BAD_STATE`: it is closed.
     pub fn with_pager<T>(&self, call: impl FnOnce(&Pager) -> Result<T, Status>) -> Result<T, Status> {
         call(self.pager.read().unwrap_or_else(PoisonError::into_inner).as_ref().ok_or(Status::BAD_STATE)?)
+    }
+
+    /// What is to be done for a request.
+    pub fn plan(&self, asked: &Range<u64>) -> Work {
+        let end = self.vmo.get_size().unwrap_or(asked.end);
+        let budget = zxvm::memory_budget().ok().flatten().unwrap_or(u64::MAX);
+        self.reads.limit(self.config.window.min(budget / AHEAD_PART / PAGE_SIZE * PAGE_SIZE));
+        self.reads.plan(asked, end)
     }
 
     /// Supplies `range` by way of `aux`, which is empty before and after: the bytes, and zeros.

@@ -3,7 +3,7 @@
 use std::io;
 use std::num::NonZero;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::PAGE_SIZE;
 use crate::backing::Backing;
 use crate::core::{Aux, Config, Core, Lengths};
 use crate::errors::{guarded, status_of};
+use crate::pressure::{Alarm, Outcome, Pause};
 use crate::reads::Ticket;
 use crate::stats::{Stats, add};
 use crate::writeback::{Batch, Progress, Written};
@@ -28,6 +29,7 @@ pub struct PagerBuilder {
     dirty_limit: Option<u64>,
     sync_every: u64,
     writeback_every: Option<Duration>,
+    ignores_pressure: bool,
 }
 
 impl Default for PagerBuilder {
@@ -37,7 +39,8 @@ impl Default for PagerBuilder {
 }
 
 impl PagerBuilder {
-    /// Two threads, windows of up to 512 pages, no limit on what is dirty, one sync a writeback, nothing in the background.
+    /// Two threads, windows of up to 512 pages, no limit on what is dirty, one sync a writeback, nothing in the background but when
+    /// memory is limited and room is wanted.
     pub fn new() -> Self {
         Self {
             threads: 2,
@@ -46,6 +49,7 @@ impl PagerBuilder {
             dirty_limit: None,
             sync_every: u64::MAX,
             writeback_every: None,
+            ignores_pressure: false,
         }
     }
 
@@ -86,6 +90,13 @@ impl PagerBuilder {
         self
     }
 
+    /// Leaves it to the program to write back when [room is wanted](zxvm::writeback_event): for those whose pages may not be read at
+    /// any time. Whoever waits for room then waits for the program.
+    pub fn ignore_pressure(mut self) -> Self {
+        self.ignores_pressure = true;
+        self
+    }
+
     /// Makes the pager.
     ///
     /// # Errors
@@ -98,16 +109,17 @@ impl PagerBuilder {
             trap_dirty: self.dirty_limit.is_some(),
             writable: backing.is_writable(),
         };
+        let heeds_pressure = config.writable && !self.ignores_pressure;
         let shared = Arc::new(Shared {
             core: Core::new(len, config)?,
             backing,
             dirty_limit: self.dirty_limit,
             dirtied: AtomicU64::new(0),
-            resizing: AtomicBool::new(false),
             sync_every: self.sync_every,
             writing: Mutex::new(()),
             background: Mutex::new(Background { stop: false, error: None }),
             wake_background: Condvar::new(),
+            alarm: heeds_pressure.then(Alarm::new).transpose()?,
         });
         // From here on, dropping it ends the threads that there are.
         let mut pager = FilePager { shared, threads: Vec::new() };
@@ -119,6 +131,14 @@ impl PagerBuilder {
             let shared = pager.shared.clone();
             let body = move || shared.write_back_every(period);
             pager.threads.push(thread::Builder::new().name("pager writeback".to_owned()).spawn(body)?);
+        }
+        if heeds_pressure {
+            let shared = pager.shared.clone();
+            pager.threads.push(
+                thread::Builder::new()
+                    .name("pager pressure".to_owned())
+                    .spawn(move || shared.write_back_under_pressure())?,
+            );
         }
         Ok(pager)
     }
@@ -144,13 +164,13 @@ struct Shared<B> {
     dirty_limit: Option<u64>,
     /// Bytes let become dirty since the last writeback, and what that left.
     dirtied: AtomicU64,
-    /// Somebody who holds `writing` may be waiting for a page to become dirty.
-    resizing: AtomicBool,
     sync_every: u64,
-    /// One writeback, or change of length, at a time.
+    /// One writeback, or change of length, at a time. Who holds it waits for nothing that needs a page to become dirty, or room.
     writing: Mutex<()>,
     background: Mutex<Background>,
     wake_background: Condvar,
+    /// Tells when room is wanted.
+    alarm: Option<Alarm>,
 }
 
 impl<B: Backing> FilePager<B> {
@@ -247,6 +267,9 @@ impl<B: Backing> Drop for FilePager<B> {
         let shared = &self.shared;
         shared.core.close();
         shared.background().stop = true;
+        if let Some(alarm) = &shared.alarm {
+            alarm.stop();
+        }
         shared.wake_background.notify_all();
         // One is enough: each thread hands it on.
         let stop = Packet::from_user_packet(0, 0, UserPacket::default());
@@ -289,8 +312,7 @@ impl<B: Backing> Shared<B> {
 
     fn answer(&self, aux: &mut Aux, asked: &Range<u64>) {
         add(&self.core.counters.requests, 1);
-        let end = self.core.vmo.get_size().unwrap_or(asked.end);
-        let work = self.core.reads.plan(asked, end);
+        let work = self.core.plan(asked);
         if let Some(ticket) = work.now {
             self.bring(aux, ticket, Some(asked.clone()));
         }
@@ -368,11 +390,7 @@ impl<B: Backing> Shared<B> {
     fn let_dirty(&self, range: Range<u64>) {
         let (bytes, limit) = (range.end - range.start, self.dirty_limit.unwrap_or(u64::MAX));
         let over = self.dirtied.load(Ordering::Relaxed) + bytes > limit;
-        let resizing = self.resizing.load(Ordering::SeqCst);
-        if over
-            && !resizing
-            && let Err(error) = self.writeback()
-        {
+        if over && let Err(error) = self.writeback() {
             let status = status_of(&error);
             self.background().error = Some(error);
             // Last: whoever waits may look at once.
@@ -399,26 +417,46 @@ impl<B: Backing> Shared<B> {
         }
     }
 
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        let _writing = self.writing();
-        self.resizing.store(true, Ordering::SeqCst);
-        let result = self.resize(len);
-        self.resizing.store(false, Ordering::SeqCst);
-        result
+    fn write_back_under_pressure(&self) {
+        let Some(alarm) = &self.alarm else { return };
+        let mut pause = Pause::default();
+        while alarm.wait() {
+            let outcome = match self.writeback() {
+                Ok(written) => Outcome::of(&written),
+                Err(error) => {
+                    self.background().error = Some(error);
+                    Outcome::Failed
+                }
+            };
+            if pause.after(outcome).is_some_and(|pause| !alarm.pause(pause)) {
+                return;
+            }
+        }
     }
 
-    fn resize(&self, len: u64) -> io::Result<()> {
-        let (vmo, old) = (&self.core.vmo, self.core.lengths().now);
-        // What a program may have stored past the end is not content.
-        let page_end = old.next_multiple_of(PAGE_SIZE).min(len);
-        if page_end > old {
-            vmo.op_range(VmoOp::ZERO, old, page_end - old)?;
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let vmo = &self.core.vmo;
+        loop {
+            let old = self.core.lengths().now;
+            // What a program may have stored past the end is not content.
+            let page_end = old.next_multiple_of(PAGE_SIZE).min(len);
+            let zeroed = match page_end > old {
+                // It may wait for the page, for consent, or for room, and so for a writeback: not under the lock.
+                true => vmo.op_range(VmoOp::ZERO, old, page_end - old),
+                false => Ok(()),
+            };
+            let _writing = self.writing();
+            if self.core.lengths().now != old {
+                // Somebody else was faster.
+                continue;
+            }
+            zeroed?;
+            vmo.set_size(len)?;
+            let mut lengths = self.core.lengths();
+            lengths.now = len;
+            lengths.lowest = lengths.lowest.min(len);
+            return Ok(());
         }
-        vmo.set_size(len)?;
-        let mut lengths = self.core.lengths();
-        lengths.now = len;
-        lengths.lowest = lengths.lowest.min(len);
-        Ok(())
     }
 
     fn writeback(&self) -> io::Result<Written> {

@@ -28,6 +28,9 @@
 //!    whoever asked for the writeback.
 //! 6. What lies past the end of the backing, in the last page and beyond, reads as zero and is not written back.
 //!
+//! 7. Where memory is limited ([`zxvm::set_memory_budget`]) pagers write back by themselves while the engine asks for it (`pressure`),
+//!    so that nobody waits for room longer than for the disk, and read ahead a small part of the limit at most.
+//!
 //! `O_DIRECT` is offered by [`DirectFile`], io_uring by [`RingFile`]; the two go together as far as Linux allows either. Whoever may
 //! have no ring is served without one, and can ask why ([`NoRing`]).
 #![forbid(unsafe_code)]
@@ -43,6 +46,7 @@ mod direct;
 mod errors;
 mod file_pager;
 mod journal;
+mod pressure;
 mod reads;
 mod ring_file;
 mod rings;

@@ -62,6 +62,11 @@ impl Reads {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// From now on windows are of at most `window_max` bytes.
+    pub fn limit(&self, window_max: u64) {
+        self.state().ahead.limit(window_max);
+    }
+
     /// What is to be done when `asked` is asked for and the VMO ends at `end`.
     pub fn plan(&self, asked: &Range<u64>, end: u64) -> Work {
         let state = &mut *self.state();

@@ -30,6 +30,7 @@ mod vmo;
 mod zero_scan;
 
 pub use kernel::{Config, Kernel};
+pub use memory::budget_of;
 pub use out::Out;
 pub use zxvm_host::linux::Delivery;
 pub use zxvm_host::user;

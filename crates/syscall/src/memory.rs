@@ -52,6 +52,11 @@ impl Kernel {
         self.space.set_budget(bytes)
     }
 
+    /// How much of what pagers provide may be in memory, in bytes; `None`: any amount.
+    pub fn memory_budget(&self) -> Option<u64> {
+        self.space.budget()
+    }
+
     /// How much of what pagers provide is in memory, and what has become of it.
     pub fn memory_stats(&self) -> MemoryStats {
         self.space.memory_stats()

@@ -108,7 +108,7 @@ pub use info::Topic;
 pub use job::Job;
 pub use koid::Koid;
 pub use maps::{MapDetails, MapInfo, MappingDetails};
-pub use memory_ext::{MemoryStats, memory_stats, reclaim, set_memory_budget, writeback_event};
+pub use memory_ext::{MemoryStats, memory_budget, memory_stats, reclaim, set_memory_budget, writeback_event};
 pub use name::Name;
 pub use object_type::ObjectType;
 pub use packet::{InterruptPacket, Packet, PacketContents, PagerPacket, SignalPacket, UserPacket};

@@ -31,6 +31,15 @@ pub fn set_memory_budget(bytes: Option<u64>) -> Result<(), Status> {
     Kernel::current()?.set_memory_budget(bytes)
 }
 
+/// Ours, not Fuchsia's: how much of what pagers provide may be in memory, in bytes; `None`: any amount. Takes no lock, unlike
+/// [`memory_stats`].
+///
+/// # Errors
+/// There is no engine.
+pub fn memory_budget() -> Result<Option<u64>, Status> {
+    Ok(Kernel::current()?.memory_budget())
+}
+
 /// Ours, not Fuchsia's: how much of what pagers provide is in memory, and what has become of it.
 ///
 /// # Errors

@@ -59,6 +59,12 @@ impl AddressSpace {
         self.reclaim.observe_writeback(sink);
     }
 
+    /// How much there may be in memory, in bytes; `None`: any amount.
+    pub fn budget(&self) -> Option<u64> {
+        let budget = &self.reclaim.budget;
+        budget.is_limited().then(|| budget.limit() * PAGE_SIZE)
+    }
+
     /// How much is in memory, and what has become of it.
     pub fn memory_stats(&self) -> MemoryStats {
         let (counts, refaulted) = {
@@ -67,7 +73,7 @@ impl AddressSpace {
         };
         let (budget, done) = (&self.reclaim.budget, &self.reclaim.done);
         MemoryStats {
-            budget: budget.is_limited().then(|| budget.limit() * PAGE_SIZE),
+            budget: self.budget(),
             resident: budget.used() * PAGE_SIZE,
             dirty: counts.held * PAGE_SIZE,
             newcomers: counts.newcomers * PAGE_SIZE,
