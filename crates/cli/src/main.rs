@@ -104,6 +104,17 @@ enum Command {
         /// By which way the pager gets at the file; if io_uring or O_DIRECT is not to be had, it is said
         #[arg(long, value_enum, default_value_t = page::Way::File)]
         backing: page::Way,
+        /// How much of the file may be in memory, such as 64M or 1G; as ZXVM_BUDGET says if it is not said
+        ///
+        /// What is not needed goes first, what is always needed last, and what is dirty never: it is written back before.
+        #[arg(long, value_name = "SIZE", value_parser = page::budget)]
+        budget: Option<u64>,
+        /// A part that is always needed, such as 10%-20% or 16M-32M (ZX_VMAR_OP_ALWAYS_NEED); may be given again
+        #[arg(long, value_name = "RANGE")]
+        need: Vec<page::Part>,
+        /// A part that is not needed (ZX_VMAR_OP_DONT_NEED, said again and again); may be given again
+        #[arg(long, value_name = "RANGE")]
+        dont_need: Vec<page::Part>,
         /// Draw what is in memory over time
         #[arg(long, value_name = "OUT.svg")]
         svg: Option<PathBuf>,
@@ -156,20 +167,35 @@ fn main() -> ExitCode {
             svg,
             json,
         }),
-        Command::Page { file, write, ack, pattern, touches, threads, faults, backing, svg, json } => {
-            page::run(&page::Options {
-                file,
-                write,
-                ack,
-                pattern,
-                touches,
-                threads: threads.into(),
-                faults,
-                way: backing,
-                svg,
-                json,
-            })
-        }
+        Command::Page {
+            file,
+            write,
+            ack,
+            pattern,
+            touches,
+            threads,
+            faults,
+            backing,
+            budget,
+            need,
+            dont_need,
+            svg,
+            json,
+        } => page::run(&page::Options {
+            file,
+            write,
+            ack,
+            pattern,
+            touches,
+            threads: threads.into(),
+            faults,
+            way: backing,
+            budget,
+            need,
+            dont_need,
+            svg,
+            json,
+        }),
         Command::Top { pid, socket, every, once, json } => top::run(&top::Options { pid, socket, every, once, json }),
         Command::Doctor { json } => doctor::run(json).map_err(Failure::Output),
     };

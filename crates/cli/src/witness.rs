@@ -1,6 +1,6 @@
 //! What Linux itself shows of this process's memory.
 //!
-//! 1. Nothing here asks the engine. Every figure is read from `/proc` or from the metadata of an open file.
+//! 1. Nothing here asks the engine. Every figure is the kernel's: from `/proc`, from the metadata of an open file, or by `mincore(2)`.
 //! 2. Looking changes nothing: no page is touched but by [`Witness::read`] and [`Witness::write`].
 
 use std::fs::{self, File, OpenOptions};
@@ -8,7 +8,8 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use zxvm_host::PAGE_SIZE;
+use zxvm_host::linux::resident;
+use zxvm_host::{AddrRange, PAGE_SIZE};
 
 use crate::procfs::{self, Area, PAGEMAP_ENTRY};
 
@@ -55,6 +56,19 @@ impl Witness {
         self.pagemap.read_exact_at(&mut entries, range.start / PAGE_SIZE * PAGEMAP_ENTRY as u64)?;
         let addr = |index| range.start + index * PAGE_SIZE;
         Ok(procfs::present_runs(&entries).into_iter().map(|run| addr(run.start)..addr(run.end)).collect())
+    }
+
+    /// The runs of pages, as addresses, that are in memory, whether they have entries or not. All of the range must be mapped.
+    pub fn resident_runs(&self, range: &Range<u64>) -> io::Result<Vec<Range<u64>>> {
+        let addr = |index: usize| range.start + index as u64 * PAGE_SIZE;
+        let pages = resident(AddrRange::from_bounds(range.start, range.end))?;
+        let mut at = 0;
+        let runs = pages.chunk_by(|a, b| a == b).filter_map(|run| {
+            let start = at;
+            at += run.len();
+            run[0].then(|| addr(start)..addr(start + run.len()))
+        });
+        Ok(runs.collect())
     }
 
     /// The areas that touch the range.

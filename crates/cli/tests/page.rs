@@ -364,18 +364,136 @@ fn the_drawing_is_a_document_that_shows_the_file_coming_in() {
             svg.descendants().filter(|node| node.has_tag_name((SVG, "text"))).filter_map(|node| node.text()).collect();
         let order = if arguments.len() == 2 { "random" } else { "seq" };
         assert!(texts[0].ends_with(&format!("a <file> & more: 3,000 pages, {order}, 1 thread")), "{}", texts[0]);
-        for label in ["all of it", "less than a third", "something is dirty", "0 B", "0 ms", "11 MiB"] {
+        for label in ["all of it", "little of a band", "0 B", "11 MiB", "in memory"] {
             assert!(texts.contains(&label), "{label} is missing in {texts:?}");
         }
+        assert_eq!(texts.contains(&"something is dirty"), order == "seq", "{texts:?}");
+        assert!(texts.contains(&"0 ms") || texts.contains(&"0.0 s"), "{texts:?}");
         let number = |node: roxmltree::Node<'_, '_>, name| node.attribute(name).unwrap().parse::<f64>().unwrap();
         let cells: Vec<_> =
             svg.descendants().filter(|node| node.has_tag_name((SVG, "rect")) && number(*node, "y") >= 92.0).collect();
         assert!(cells.len() > 5, "something came in");
         for cell in cells {
             let [x, y, width, height] = ["x", "y", "width", "height"].map(|name| number(cell, name));
-            assert!(x >= 89.9 && x + width <= 1070.1 && y + height <= 652.1, "a cell outside: {cell:?}");
+            assert!(x >= 89.9 && x + width <= 1070.1 && y + height <= 696.1, "a cell outside: {cell:?}");
         }
     }
+}
+
+/// How much of a part is in memory on average and at the end, of all its pages.
+fn part_in_memory(report: &Value, said: &str) -> [f64; 2] {
+    let parts = report["limited"]["parts"].as_array().unwrap();
+    let part = parts.iter().find(|part| part["said"] == said).unwrap_or_else(|| panic!("no {said} in {report:#}"));
+    ["resident_pages_mean", "resident_pages"].map(|name| part[name].as_f64().unwrap() / part["pages"].as_f64().unwrap())
+}
+
+#[test]
+fn hints_show_in_what_is_in_memory_and_the_budget_is_kept() {
+    const BUDGET: u64 = 1 << 20;
+    let content = pattern(1500 * PAGE);
+    let folder = folder(&content);
+    let hints = ["--need", "10%-15%", "--dont-need", "50%-70%", "--dont-need", "5M-5632K"];
+    for faults in ["thread", "inline"] {
+        for write in [&[][..], &["--write"]] {
+            let run = |hints: &[&str]| {
+                let limits = ["--budget", "1M", "--pattern", "random", "--touches", "8000", "--threads", "3"];
+                let report = page_json(&folder.file, &[&limits[..], &["--faults", faults], write, hints].concat())?;
+                let limited = &report["limited"];
+                assert_eq!(number(&limited["budget_bytes"]), BUDGET);
+                let most = number(&limited["resident_bytes_most"]);
+                assert!(most <= BUDGET && most > BUDGET / 2, "{report:#}");
+                assert!(number(&limited["resident_bytes_end"]) <= BUDGET, "{report:#}");
+                assert!(number(&limited["evicted_pages"]) > 3000 && number(&limited["faults"]) > 3000, "{report:#}");
+                let found = number(&limited["found"]) as f64 / 8000.0;
+                assert!((found - limited["hit_rate"].as_f64().unwrap()).abs() < 1e-9 && found > 0.05, "{report:#}");
+                Some(report)
+            };
+            let Some(plain) = run(&[]) else { return };
+            let [all, _] = part_in_memory(&plain, "nothing");
+            assert!((0.1..0.18).contains(&all), "256 of 1,500 pages: {plain:#}");
+            let hinted = run(&hints).unwrap();
+            let [needed, not_needed, others] =
+                ["needed", "not_needed", "nothing"].map(|said| part_in_memory(&hinted, said));
+            for moment in 0..2 {
+                assert!(needed[moment] > 0.95, "{hinted:#}");
+                assert!(not_needed[moment] < 0.5 * others[moment], "{hinted:#}");
+            }
+            assert!(not_needed[0] < 0.35 * others[0], "{hinted:#}");
+        }
+    }
+}
+
+#[test]
+fn hints_are_marked_in_the_drawing_and_the_map_follows_them() {
+    let folder = folder(&pattern(1500 * PAGE));
+    let drawing = folder.dir.path().join("out.svg");
+    let arguments = ["--budget", "1M", "--pattern", "random", "--touches", "8000", "--svg", drawing.to_str().unwrap()];
+    let Some(output) = page(&folder.file, &[&arguments[..], &["--need", "10%-15%", "--dont-need", "50%-70%"]].concat())
+    else {
+        return;
+    };
+    expect_code(&output, 0);
+    let told = text(&output);
+    for line in
+        ["Of the file 1 MiB may be in memory, and at most", "found their page there", "not needed ", "all others "]
+    {
+        assert!(told.contains(line), "{line} is missing in {told}");
+    }
+    assert!(told.lines().skip(1).all(|line| line.chars().count() <= 110 && line == line.trim_end()), "{told}");
+    let text = fs::read_to_string(&drawing).unwrap();
+    let svg = roxmltree::Document::parse(&text).unwrap();
+    let texts: Vec<_> =
+        svg.descendants().filter(|node| node.has_tag_name((SVG, "text"))).filter_map(|node| node.text()).collect();
+    for label in ["needed", "not needed", "1 MiB may be"] {
+        assert!(texts.contains(&label), "{label} is missing in {texts:?}");
+    }
+    // How much of the map between two offsets is coloured, by how dark a shade is, in the second half.
+    let number = |node: roxmltree::Node<'_, '_>, name| node.attribute(name).unwrap().parse::<f64>().unwrap();
+    let ink = |from: f64, to: f64| -> f64 {
+        let cells = svg.descendants().filter(|node| node.has_tag_name((SVG, "rect")) && number(*node, "y") >= 92.0);
+        let inks = cells.filter(|cell| cell.attribute("stroke").is_none()).map(|cell| {
+            let [x, y, width, height] = ["x", "y", "width", "height"].map(|name| number(cell, name));
+            let blue = u8::from_str_radix(&cell.attribute("fill").unwrap()[1..3], 16).unwrap();
+            let across = (x + width).min(1070.0) - x.max(580.0);
+            let down = (y + height).min(92.0 + 480.0 * to) - y.max(92.0 + 480.0 * from);
+            across.max(0.0) * down.max(0.0) * f64::from(255 - blue)
+        });
+        inks.sum::<f64>() / (to - from)
+    };
+    let [needed, not_needed, others] = [(0.105, 0.145), (0.51, 0.69), (0.71, 1.0)].map(|(from, to)| ink(from, to));
+    assert!(needed > 2.0 * others && not_needed < 0.7 * others, "{needed}, {not_needed} and {others}");
+}
+
+#[test]
+fn under_a_budget_nothing_acknowledged_is_lost_either() {
+    const KILLS: u64 = 10;
+    let before = vec![0; 2000 * PAGE];
+    let folder = folder(&before);
+    let ack = folder.dir.path().join("ack");
+    let (file, ack_text) = (folder.file.to_str().unwrap(), ack.to_str().unwrap());
+    let Some(_) = page(&folder.file, &["--touches", "1"]) else { return };
+    let mut told = 0;
+    for kill in 0..KILLS {
+        let faults = ["thread", "inline"][kill as usize % 2];
+        let mut command = Command::new(ZXVM);
+        // The least there can be: 64 pages for 16 threads and their 8 records a batch.
+        command.args(["page", file, "--write", "--threads", "16", "--touches", "1000000", "--pattern", "random"]);
+        command.args(["--budget", "256K", "--faults", faults, "--need", "0%-1%", "--dont-need", "50%-60%"]);
+        command.args(["--ack", ack_text]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut running = command.spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(kill * kill * 8000 + kill * 777));
+        running.kill().unwrap();
+        let status = running.wait().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "it had not ended: {status}");
+        let report = page_json(&folder.file, &["--write", "--touches", "1", "--ack", ack_text]).unwrap();
+        let now = all_is_there(&folder.file, &ack, &before);
+        assert!(number(&report["writes"]["earlier_acknowledged"]) + 1 >= now, "{report:#}");
+        told = now;
+    }
+    assert!(told > 100, "most kills came while records were stored: {told} pages have one");
+    let report =
+        page_json(&folder.file, &["--write", "--budget", "256K", "--threads", "64", "--pattern", "random"]).unwrap();
+    assert!(number(&report["writes"]["dirty_bytes_most"]) <= 64 << 10, "{report:#}");
 }
 
 #[test]
@@ -397,6 +515,13 @@ fn what_cannot_be_paged_is_named() {
         (vec!["page", small, "--threads", "0"], "0 is not in 1..=256"),
         (vec!["page", small, "--touches", "0"], "0 is not in 1.."),
         (vec!["page", small, "--faults", "odd"], "invalid value 'odd'"),
+        (vec!["page", small, "--budget", "much"], "not a size such as 64M or 1G"),
+        (vec!["page", small, "--budget", "255K"], "less than 256K"),
+        (vec!["page", small, "--need", "10%"], "neither like 10%-20% nor like 16M-32M"),
+        (vec!["page", small, "--need", "20%-120%"], "neither like 10%-20% nor like 16M-32M"),
+        (vec!["page", small, "--need", "20%-10%"], "the part 20%-10% is empty"),
+        (vec!["page", small, "--dont-need", "0-5000"], "the part 0-5000 is not in the file, which has 100 bytes"),
+        (vec!["page", small, "--need", "0-10", "--dont-need", "5-100"], "cannot be needed and not needed"),
     ];
     for (arguments, why) in cases {
         let output = zxvm(&arguments);

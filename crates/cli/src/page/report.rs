@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::latency::Latencies;
+use super::share::Limited;
 use super::source::Way;
 use crate::table::{Column, Grid, Tone, count, counted, size};
 
@@ -119,6 +120,8 @@ pub struct Report {
     pub failed: u64,
     /// With `--write`.
     pub writes: Option<Writes>,
+    /// Where memory is limited, or hints are given.
+    pub limited: Option<Limited>,
     /// At the end.
     pub memory: Memory,
     /// Bytes compared with `read(2)`.
@@ -153,6 +156,9 @@ impl Report {
         );
         if let Some(writes) = &self.writes {
             let _ = writeln!(text, "\n{}", writes.text().trim_end());
+        }
+        if let Some(limited) = &self.limited {
+            let _ = writeln!(text, "\n{}", limited.text().trim_end());
         }
         let _ = writeln!(
             text,

@@ -1,6 +1,6 @@
-//! What of the mapping is in memory, over time.
+//! What of the mapping is in memory, over time: by the kernel, whether the page table has it or not.
 //!
-//! Columns are parts of the file. Of a column with many pages some are looked at, evenly spread. Moments are kept at equal
+//! Bands are parts of the file. Of a band with many pages some are looked at, evenly spread. Moments are kept at equal
 //! distances; when there are too many, every second goes, and the distance doubles.
 
 use std::io;
@@ -11,16 +11,16 @@ use zxvm_host::PAGE_SIZE;
 
 use crate::witness::Witness;
 
-/// Columns at most.
-pub const COLUMNS: u64 = 240;
+/// Bands at most.
+pub const BANDS: u64 = 240;
 
 /// Moments at most; even.
 const MOMENTS: usize = 120;
 
-/// Pages of a column that are all looked at.
+/// Pages of a band that are all looked at.
 const ALL: u64 = 512;
 
-/// Places that are looked at in larger columns, a page each.
+/// Places that are looked at in larger bands, a page each.
 const PLACES: u64 = 16;
 
 /// One moment.
@@ -28,9 +28,9 @@ const PLACES: u64 = 16;
 pub struct Moment {
     /// Since the start.
     pub at: Duration,
-    /// Of each column, how many of 255 parts are in memory.
-    pub columns: Vec<u8>,
-    /// Of each column, whether any of it is dirty.
+    /// Of each band, how many of 255 parts are in memory.
+    pub bands: Vec<u8>,
+    /// Of each band, whether any of it is dirty.
     pub dirty: Vec<bool>,
     /// Bytes the VMO has, by the engine.
     pub committed_bytes: u64,
@@ -40,7 +40,7 @@ pub struct Moment {
 pub struct Residency {
     range: Range<u64>,
     pages: u64,
-    columns: u64,
+    bands: u64,
     start: Instant,
     every: Duration,
     moments: Vec<Moment>,
@@ -51,7 +51,7 @@ impl Residency {
     pub fn new(range: Range<u64>) -> Self {
         let pages = (range.end - range.start) / PAGE_SIZE;
         let every = Duration::from_millis(2);
-        Self { range, pages, columns: pages.min(COLUMNS), start: Instant::now(), every, moments: Vec::new() }
+        Self { range, pages, bands: pages.min(BANDS), start: Instant::now(), every, moments: Vec::new() }
     }
 
     /// The start of time.
@@ -67,14 +67,14 @@ impl Residency {
     /// Looks, and keeps what it sees.
     pub fn look(&mut self, witness: &Witness, dirty: &[Range<u64>], committed_bytes: u64) -> io::Result<()> {
         let at = self.start.elapsed();
-        let columns = (0..self.columns).map(|column| self.part(witness, column)).collect::<io::Result<_>>()?;
-        let is_dirty = |column| {
-            let bytes = bytes_of(column, self.columns, self.pages);
+        let bands = (0..self.bands).map(|band| self.part(witness, band)).collect::<io::Result<_>>()?;
+        let is_dirty = |band| {
+            let bytes = bytes_of(band, self.bands, self.pages);
             let next = dirty.partition_point(|range| range.end <= bytes.start);
             dirty.get(next).is_some_and(|range| range.start < bytes.end)
         };
-        let dirty = (0..self.columns).map(is_dirty).collect();
-        self.moments.push(Moment { at, columns, dirty, committed_bytes });
+        let dirty = (0..self.bands).map(is_dirty).collect();
+        self.moments.push(Moment { at, bands, dirty, committed_bytes });
         if self.moments.len() == MOMENTS {
             let mut keep = [true, false].into_iter().cycle();
             self.moments.retain(|_| keep.next() == Some(true));
@@ -83,13 +83,13 @@ impl Residency {
         Ok(())
     }
 
-    fn part(&self, witness: &Witness, column: u64) -> io::Result<u8> {
-        let bytes = bytes_of(column, self.columns, self.pages);
+    fn part(&self, witness: &Witness, band: u64) -> io::Result<u8> {
+        let bytes = bytes_of(band, self.bands, self.pages);
         let pages = (bytes.end - bytes.start) / PAGE_SIZE;
         let start = self.range.start + bytes.start;
         let present = |first: u64, count: u64| -> io::Result<u64> {
             let addr = start + first * PAGE_SIZE;
-            let runs = witness.present_runs(&(addr..addr + count * PAGE_SIZE))?;
+            let runs = witness.resident_runs(&(addr..addr + count * PAGE_SIZE))?;
             Ok(runs.iter().map(|run| (run.end - run.start) / PAGE_SIZE).sum())
         };
         let (seen, there) = if pages <= ALL {
@@ -113,23 +113,25 @@ impl Residency {
     }
 }
 
-/// The bytes of a column.
-pub fn bytes_of(column: u64, columns: u64, pages: u64) -> Range<u64> {
-    let page = |column: u64| (u128::from(pages) * u128::from(column) / u128::from(columns)) as u64;
-    page(column) * PAGE_SIZE..page(column + 1) * PAGE_SIZE
+/// The bytes of a band.
+pub fn bytes_of(band: u64, bands: u64, pages: u64) -> Range<u64> {
+    let page = |band: u64| (u128::from(pages) * u128::from(band) / u128::from(bands)) as u64;
+    page(band) * PAGE_SIZE..page(band + 1) * PAGE_SIZE
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zxvm_host::Host;
+    use zxvm_host::linux::{Delivery, LinuxHost};
 
     #[test]
-    fn every_byte_is_in_one_column() {
+    fn every_byte_is_in_one_band() {
         for pages in [1, 7, 239, 240, 241, 1 << 30] {
-            let columns = pages.min(COLUMNS);
+            let bands = pages.min(BANDS);
             let mut end = 0;
-            for column in 0..columns {
-                let bytes = bytes_of(column, columns, pages);
+            for band in 0..bands {
+                let bytes = bytes_of(band, bands, pages);
                 assert!(bytes.start == end && bytes.end > end);
                 end = bytes.end;
             }
@@ -140,8 +142,10 @@ mod tests {
     #[test]
     fn moments_are_thinned_out_and_stay_in_order() {
         let witness = Witness::new().unwrap();
-        // Nobody's memory: nothing of it is there.
-        let mut residency = Residency::new(PAGE_SIZE..11 * PAGE_SIZE);
+        // Reserved, and nothing of it shown.
+        let host = LinuxHost::new(Delivery::Thread).unwrap();
+        let range = host.reserve(10 * PAGE_SIZE).unwrap();
+        let mut residency = Residency::new(range.start()..range.end());
         for _ in 0..3 * MOMENTS {
             let dirty = [2 * PAGE_SIZE..3 * PAGE_SIZE, 3 * PAGE_SIZE..4 * PAGE_SIZE];
             residency.look(&witness, &dirty, 5).unwrap();
@@ -149,7 +153,8 @@ mod tests {
         let moments = residency.moments();
         assert!(moments.len() < MOMENTS && moments.len() >= MOMENTS / 2);
         assert!(moments.is_sorted_by_key(|moment| moment.at));
-        assert_eq!(moments[3].columns, [0; 10]);
-        assert_eq!(moments[3].dirty, (0..10).map(|column| (2..4).contains(&column)).collect::<Vec<_>>());
+        assert_eq!(moments[3].bands, [0; 10]);
+        assert_eq!(moments[3].dirty, (0..10).map(|band| (2..4).contains(&band)).collect::<Vec<_>>());
+        host.release(range);
     }
 }

@@ -5,6 +5,8 @@
 //! 2. The writeback goes through a journal, so a batch is in the file as a whole or not at all, wherever the process is killed.
 //! 3. A batch is acknowledged after its writeback ended well: in the ledger, then to whoever wants to be told.
 //! 4. A page has one storing thread at a time.
+//! 5. No more pages are stored to between two commits than a part of the budget, and who stores waits inside the gate for room if there
+//!    is none. So most of the budget is clean whenever somebody waits, and the gate can always be closed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -22,8 +24,12 @@ use super::record::{self, Found};
 use crate::failure::Failure;
 use crate::progress::Progress;
 
-/// Records of a batch, about.
-const BATCH: usize = 256;
+/// Records of a batch at most.
+const BATCH: u64 = 256;
+
+/// What part of the budget may be stored to between two commits. While one is being made durable the next may begin, so twice as
+/// much may be dirty.
+const BATCH_PART: u64 = 8;
 
 /// Pages looked at together.
 const LOOK: u64 = 256;
@@ -32,39 +38,59 @@ const LOOK: u64 = 256;
 const LOCKS: usize = 1024;
 
 /// Lets threads store, or one writeback read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Gate {
     state: Mutex<GateState>,
     changed: Condvar,
+    /// Stores from one closing to the next at most.
+    batch: u64,
 }
 
 #[derive(Debug, Default)]
 struct GateState {
-    inside: usize,
+    inside: u64,
+    /// Stores made since it was closed last.
+    stored: u64,
     closed: bool,
 }
 
 impl Gate {
+    fn new(batch: u64) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), batch }
+    }
+
     fn state(&self) -> MutexGuard<'_, GateState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until it is open.
+    /// Waits until it is open, and one more may store.
     fn enter(&self) {
-        let state = self.changed.wait_while(self.state(), |state| state.closed);
+        let shut = |state: &mut GateState| state.closed || state.inside + state.stored >= self.batch;
+        let state = self.changed.wait_while(self.state(), shut);
         state.unwrap_or_else(PoisonError::into_inner).inside += 1;
     }
 
-    fn leave(&self) {
-        self.state().inside -= 1;
+    /// After a store. Whether no more may be made until it has been closed: the last who leaves is always told so.
+    #[must_use]
+    fn leave(&self) -> bool {
+        let mut state = self.state();
+        state.inside -= 1;
+        state.stored += 1;
         self.changed.notify_all();
+        state.stored >= self.batch
     }
 
     /// Closes it, and waits until nobody is inside.
     fn close(&self) {
         let mut state = self.state();
         state.closed = true;
-        drop(self.changed.wait_while(state, |state| state.inside > 0).unwrap_or_else(PoisonError::into_inner));
+        let waited = self.changed.wait_while(state, |state| state.inside > 0);
+        waited.unwrap_or_else(PoisonError::into_inner).stored = 0;
+    }
+
+    /// Whether somebody has closed it since it was full.
+    fn is_full(&self) -> bool {
+        self.state().stored >= self.batch
     }
 
     fn open(&self) {
@@ -146,12 +172,14 @@ impl Store {
     /// Opens what is beside the file, completes what a killed run had begun, and looks whether all is there that was
     /// acknowledged.
     ///
-    /// The records are written by way of `backing`, and those of earlier runs looked at in `look_at`: the same file.
+    /// The records are written by way of `backing`, and those of earlier runs looked at in `look_at`: the same file. No more than
+    /// `budget` bytes are to be in memory.
     pub fn open(
         path: &Path,
         backing: Arc<dyn Backing>,
         look_at: File,
         bytes: u64,
+        budget: Option<u64>,
         progress: &Progress,
     ) -> Result<(Self, Earlier), Failure> {
         let (ledger_path, journal_path) = (beside(path, ".zxvm"), beside(path, ".zxvm-journal"));
@@ -166,7 +194,8 @@ impl Store {
             Recovered::Finished(_) => true,
             Recovered::Nothing | Recovered::Dropped => false,
         };
-        let gate = Arc::new(Gate::default());
+        let part = budget.map_or(BATCH, |budget| budget / PAGE_SIZE / BATCH_PART);
+        let gate = Arc::new(Gate::new(part.clamp(1, BATCH)));
         let store = Self {
             backing: Arc::new(Gated { file: journaled, gate: gate.clone() }),
             gate,
@@ -196,8 +225,8 @@ impl Store {
     }
 
     /// Calls `change` for a page that nobody else stores to meanwhile, with the number of its last record in this run and that of
-    /// the one it is to store.
-    pub fn store<T>(&self, page: u64, change: impl FnOnce(Option<u64>, u64) -> T) -> T {
+    /// the one it is to store. Also answers whether a commit is due.
+    pub fn store<T>(&self, page: u64, change: impl FnOnce(Option<u64>, u64) -> T) -> (T, bool) {
         self.gate.enter();
         let mut latest = self.latest[page as usize % LOCKS].lock().unwrap_or_else(PoisonError::into_inner);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -205,8 +234,7 @@ impl Store {
         latest.insert(page, number);
         self.batch.lock().unwrap_or_else(PoisonError::into_inner).insert(page, number);
         drop(latest);
-        self.gate.leave();
-        result
+        (result, self.gate.leave())
     }
 
     /// The number of a page's last record in this run.
@@ -214,15 +242,22 @@ impl Store {
         self.latest[page as usize % LOCKS].lock().unwrap_or_else(PoisonError::into_inner).get(&page).copied()
     }
 
-    /// Commits if there is a batch.
+    /// Commits, if nobody has since it was due.
     pub fn commit_full(&self, pager: &FilePager<Arc<dyn Backing>>) -> io::Result<()> {
-        let full = self.batch.lock().unwrap_or_else(PoisonError::into_inner).len() >= BATCH;
-        if full { self.commit(pager) } else { Ok(()) }
+        let ack = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.gate.is_full() { self.commit_locked(ack, pager) } else { Ok(()) }
     }
 
     /// Writes back, and acknowledges.
     pub fn commit(&self, pager: &FilePager<Arc<dyn Backing>>) -> io::Result<()> {
-        let mut ack = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        self.commit_locked(self.commit.lock().unwrap_or_else(PoisonError::into_inner), pager)
+    }
+
+    fn commit_locked(
+        &self,
+        mut ack: MutexGuard<'_, Option<File>>,
+        pager: &FilePager<Arc<dyn Backing>>,
+    ) -> io::Result<()> {
         self.gate.close();
         let batch = std::mem::take(&mut *self.batch.lock().unwrap_or_else(PoisonError::into_inner));
         let result = pager.writeback();
@@ -306,7 +341,7 @@ mod tests {
 
     #[test]
     fn the_gate_waits_for_those_inside_and_keeps_others_out() {
-        let gate = Gate::default();
+        let gate = Gate::new(2);
         gate.enter();
         std::thread::scope(|scope| {
             let closing = scope.spawn(|| gate.close());
@@ -315,7 +350,7 @@ mod tests {
             }
             assert!(!closing.is_finished());
             let entering = scope.spawn(|| gate.enter());
-            gate.leave();
+            assert!(!gate.leave(), "one more may enter");
             closing.join().unwrap();
             std::thread::sleep(std::time::Duration::from_millis(20));
             assert!(!entering.is_finished(), "it is closed");
@@ -323,5 +358,31 @@ mod tests {
             entering.join().unwrap();
         });
         assert_eq!(gate.state().inside, 1);
+    }
+
+    #[test]
+    fn no_more_than_a_batch_is_stored_before_it_is_closed_and_the_last_is_told() {
+        const THREADS: u64 = 20;
+        let (gate, told) = (Gate::new(3), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    gate.enter();
+                    if gate.leave() {
+                        told.fetch_add(1, Ordering::SeqCst);
+                    }
+                });
+            }
+            for batch in 1..=THREADS / 3 {
+                while told.load(Ordering::SeqCst) < batch {
+                    std::thread::yield_now();
+                }
+                assert_eq!((gate.state().stored, gate.state().inside), (3, 0), "the others wait");
+                gate.close();
+                assert!(!gate.is_full());
+                gate.open();
+            }
+        });
+        assert_eq!((gate.state().stored, told.into_inner()), (THREADS % 3, THREADS / 3));
     }
 }

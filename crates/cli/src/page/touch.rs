@@ -4,7 +4,8 @@
 //!    this run has stored to and not yet written back, with the record that was stored.
 //! 2. A page's first word is timed apart: that is where a fault happens. Whether one did, Linux tells: by the thread's count of
 //!    faults, looked at after accesses too slow for memory alone.
-//! 3. After the first difference a thread stops. One that waits for a page for ever is found by `done` standing still.
+//! 3. Where memory is limited it is looked before an access whether the page is there; the time for that is not counted.
+//! 4. After the first difference a thread stops. One that waits for a page for ever is found by `done` standing still.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -15,10 +16,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use zerocopy::IntoBytes;
-use zxvm_host::PAGE_SIZE;
-use zxvm_host::linux::Words;
+use zxvm_host::linux::{Words, resident};
+use zxvm_host::{AddrRange, PAGE_SIZE};
 use zxvm_pagers::{Backing, FilePager};
+use zxvm_syscall::Kernel;
 
+use super::hints::{Hints, Said};
 use super::latency::Latencies;
 use super::order::Order;
 use super::record::{WORDS, record};
@@ -35,6 +38,8 @@ pub struct Tally {
     pub faulted: Latencies,
     /// Time in which pages were loaded.
     pub loading: Duration,
+    /// Accesses whose page was in memory just before; counted where memory is limited.
+    pub found: u64,
     /// Bytes loaded and compared.
     pub compared_bytes: u64,
     /// What is not as it should be.
@@ -65,6 +70,14 @@ pub struct Stage {
     pub touched: Touched,
     /// Somebody has found a difference.
     pub stop: AtomicBool,
+    /// Where the mapping is, if it is to be looked whether pages are in memory before they are touched.
+    pub look: Option<u64>,
+    /// After how many touches of all threads it is said again that pages are not needed.
+    pub hint_every: u64,
+    /// What is said of parts of the file.
+    pub hints: Hints,
+    /// The engine.
+    pub kernel: &'static Kernel,
 }
 
 /// A set of pages: a bit each for as many as there are usually, a tree for more.
@@ -151,8 +164,11 @@ impl Stage {
             let difference = match &self.store {
                 None => hand.read(page)?,
                 Some(store) => {
-                    let found = store.store(page, |last, next| hand.read_and_store(page, last, next))?;
-                    store.commit_full(&self.pager)?;
+                    let (found, is_due) = store.store(page, |last, next| hand.read_and_store(page, last, next));
+                    let found = found?;
+                    if is_due {
+                        store.commit_full(&self.pager)?;
+                    }
                     found
                 }
             };
@@ -160,7 +176,14 @@ impl Stage {
                 self.stop.store(true, Ordering::Relaxed);
                 hand.tally.differences.push(difference);
             }
-            self.done.fetch_add(1, Ordering::Relaxed);
+            let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+            if let Some(start) = self.look
+                && done.is_multiple_of(self.hint_every)
+            {
+                self.hints
+                    .say(self.kernel, start, Said::NotNeeded)
+                    .map_err(|status| io::Error::other(format!("DONT_NEED: {status}")))?;
+            }
         }
         Ok(hand.tally)
     }
@@ -188,6 +211,10 @@ impl Hand<'_> {
     fn load(&mut self, page: u64) -> io::Result<()> {
         let base = page as usize * WORDS;
         let words = &self.stage.words;
+        if let Some(start) = self.stage.look {
+            let addr = start + page * PAGE_SIZE;
+            self.tally.found += u64::from(resident(AddrRange::from_bounds(addr, addr + PAGE_SIZE))?[0]);
+        }
         let start = Instant::now();
         self.memory[0] = words.load(base);
         let first = start.elapsed();

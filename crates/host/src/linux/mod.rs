@@ -18,6 +18,7 @@ mod peer;
 pub mod pressure;
 pub mod probe;
 pub mod reserve;
+mod resident;
 pub mod ring;
 mod sys;
 pub mod user;
@@ -39,6 +40,7 @@ pub use exit::{OwnFile, remove_at_exit};
 pub use faults::without_signals;
 pub use fork::{NotForChildren, in_child, keep_from_children};
 pub use peer::{Peer, has_raised_privileges, peer};
+pub use resident::resident;
 pub use words::Words;
 
 use crate::addr::{AddrRange, PAGE_SIZE, StoreRange};
