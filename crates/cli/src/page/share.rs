@@ -148,7 +148,7 @@ impl Limited {
         };
         let _ = writeln!(
             text,
-            " {:.1}% of the touches found their page there. {} came to the engine; {} taken out, and {}\n came again soon; somebody waited for room {}.\n",
+            " {:.1}% of the touches found their page there. {} came to the engine;\n {} taken out, and {} came again soon; somebody waited for room {}.\n",
             self.hit_rate * 100.0,
             counted(self.faults, "access").replace("accesss", "accesses"),
             counted(self.evicted_pages, "page"),

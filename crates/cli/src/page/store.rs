@@ -377,7 +377,11 @@ mod tests {
                 while told.load(Ordering::SeqCst) < batch {
                     std::thread::yield_now();
                 }
-                assert_eq!((gate.state().stored, gate.state().inside), (3, 0), "the others wait");
+                let (stored, inside) = {
+                    let state = gate.state();
+                    (state.stored, state.inside)
+                };
+                assert_eq!((stored, inside), (3, 0), "the others wait");
                 gate.close();
                 assert!(!gate.is_full());
                 gate.open();
