@@ -1,9 +1,9 @@
 //! What all pagers here have in common: the VMO and what is done to it, whoever has the bytes.
 
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use zxvm::{Pager, PagerOp, PagerOptions, Port, Rights, Status, Vmo, VmoOp, VmoOptions};
+use zxvm::{Pager, PagerOp, PagerOptions, Port, Rights, Status, Vmo, VmoOptions};
 
 use crate::PAGE_SIZE;
 use crate::buffer::PageBuffer;
@@ -44,7 +44,7 @@ pub struct Core {
     pub vmo: Vmo,
     pub port: Port,
     pub reads: Reads,
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
     lengths: Mutex<Lengths>,
     pub config: Config,
 }
@@ -63,18 +63,29 @@ impl Aux {
 }
 
 impl Core {
+    /// A VMO whose pages are asked for at its port.
     pub fn new(len: u64, config: Config) -> Result<Self, Status> {
+        Self::with(config, len, Arc::default(), |pager, options, port| pager.create_vmo(options, port, 0, len))
+    }
+
+    /// A VMO that `make` makes.
+    pub fn with(
+        config: Config,
+        len: u64,
+        counters: Arc<Counters>,
+        make: impl FnOnce(&Pager, VmoOptions, &Port) -> Result<Vmo, Status>,
+    ) -> Result<Self, Status> {
         let (pager, port) = (Pager::create(PagerOptions::empty())?, Port::create());
         let mut options = VmoOptions::empty();
         options.set(VmoOptions::RESIZABLE, config.resizable);
         options.set(VmoOptions::TRAP_DIRTY, config.trap_dirty);
-        let vmo = pager.create_vmo(options, &port, 0, len)?;
+        let vmo = make(&pager, options, &port)?;
         Ok(Self {
             pager: RwLock::new(Some(pager)),
             vmo,
             port,
             reads: Reads::new(config.window),
-            counters: Counters::default(),
+            counters,
             lengths: Mutex::new(Lengths { now: len, backing: len, lowest: len }),
             config,
         })
@@ -113,7 +124,7 @@ impl Core {
         self.reads.plan(asked, end)
     }
 
-    /// Supplies `range` by way of `aux`, which is empty before and after: the bytes, and zeros.
+    /// Supplies `range`: the bytes, and zeros by way of `aux`, which is empty.
     ///
     /// # Errors
     /// `NO_MEMORY`, `NO_RESOURCES`.
@@ -125,20 +136,28 @@ impl Core {
                 return Ok(());
             }
             let bytes = &bytes[..bytes.len().min((end - range.start) as usize)];
-            let supplied = aux
-                .write(bytes, 0)
-                .and_then(|()| self.with_pager(|pager| pager.supply_pages(&self.vmo, range.start..end, aux, 0)));
-            match supplied {
+            match self.with_pager(|pager| self.supply_some(pager, aux, bytes, &(range.start..end))) {
                 // It shrank in between.
                 Err(Status::OUT_OF_RANGE) => {}
                 // Closed: those who waited were told.
                 Ok(()) | Err(Status::BAD_STATE) => return Ok(()),
-                Err(status) => {
-                    aux.op_range(VmoOp::DECOMMIT, 0, aux.get_size()?)?;
-                    return Err(status);
-                }
+                Err(status) => return Err(status),
             }
         }
+    }
+
+    fn supply_some(&self, pager: &Pager, aux: &Vmo, bytes: &[u8], range: &Range<u64>) -> Result<(), Status> {
+        const PAGE: usize = PAGE_SIZE as usize;
+        let (whole, part) = bytes.split_at(bytes.len() / PAGE * PAGE);
+        pager.supply_bytes(&self.vmo, range.start, whole)?;
+        let mut at = range.start + whole.len() as u64;
+        if !part.is_empty() {
+            let mut page = [0; PAGE];
+            page[..part.len()].copy_from_slice(part);
+            pager.supply_bytes(&self.vmo, at, &page)?;
+            at += PAGE_SIZE;
+        }
+        if at < range.end { pager.supply_pages(&self.vmo, at..range.end, aux, 0) } else { Ok(()) }
     }
 
     /// Whoever waits for pages of `range`, or to write to them, fails.

@@ -15,9 +15,10 @@ use crate::PAGE_SIZE;
 use crate::backing::Backing;
 use crate::core::{Aux, Config, Core, Lengths};
 use crate::errors::{guarded, status_of};
+use crate::in_place::Reader;
 use crate::pressure::{Alarm, Outcome, Pause};
 use crate::reads::Ticket;
-use crate::stats::{Stats, add};
+use crate::stats::{Counters, Stats, add};
 use crate::writeback::{Batch, Progress, Written};
 
 /// How a [`FilePager`] is to be.
@@ -30,6 +31,7 @@ pub struct PagerBuilder {
     sync_every: u64,
     writeback_every: Option<Duration>,
     ignores_pressure: bool,
+    in_place: bool,
 }
 
 impl Default for PagerBuilder {
@@ -50,6 +52,7 @@ impl PagerBuilder {
             sync_every: u64::MAX,
             writeback_every: None,
             ignores_pressure: false,
+            in_place: false,
         }
     }
 
@@ -97,12 +100,25 @@ impl PagerBuilder {
         self
     }
 
+    /// The backing is read by the threads that need its pages, not by threads of the pager: see
+    /// [`create_vmo_in_place`](zxvm::Pager::create_vmo_in_place) for which those are and what they must not hold. A page then takes no change
+    /// of thread. Not for what can be resized or has a limit on what is dirty.
+    pub fn in_place(mut self) -> Self {
+        self.in_place = true;
+        self
+    }
+
     /// Makes the pager.
     ///
     /// # Errors
-    /// The backing does not say how long it is; no VMO with a pager can be had (a [`Status`] is inside); no threads.
+    /// `InvalidInput`: in place, and it can be resized or has a limit on what is dirty. The backing does not say how long it is; no VMO
+    /// with a pager can be had (a [`Status`] is inside); no threads.
     pub fn open<B: Backing>(self, backing: B) -> io::Result<FilePager<B>> {
+        if self.in_place && (self.resizable || self.dirty_limit.is_some()) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let len = guarded(|| backing.len())?;
+        let (backing, counters) = (Arc::new(backing), Arc::<Counters>::default());
         let config = Config {
             window: self.read_ahead_pages * PAGE_SIZE,
             resizable: self.resizable,
@@ -111,7 +127,14 @@ impl PagerBuilder {
         };
         let heeds_pressure = config.writable && !self.ignores_pressure;
         let shared = Arc::new(Shared {
-            core: Core::new(len, config)?,
+            core: Core::with(config, len, counters.clone(), |pager, options, port| {
+                if self.in_place {
+                    let reader = Reader::new(backing.clone(), counters, len, config.window);
+                    pager.create_vmo_in_place(options, len, reader)
+                } else {
+                    pager.create_vmo(options, port, 0, len)
+                }
+            })?,
             backing,
             dirty_limit: self.dirty_limit,
             dirtied: AtomicU64::new(0),
@@ -123,7 +146,7 @@ impl PagerBuilder {
         });
         // From here on, dropping it ends the threads that there are.
         let mut pager = FilePager { shared, threads: Vec::new() };
-        for _ in 0..self.threads {
+        for _ in 0..if self.in_place { 0 } else { self.threads } {
             let (shared, aux) = (pager.shared.clone(), Aux::new(config.window)?);
             pager.threads.push(thread::Builder::new().name("pager".to_owned()).spawn(move || shared.work(aux))?);
         }
@@ -160,7 +183,7 @@ struct Background {
 
 struct Shared<B> {
     core: Core,
-    backing: B,
+    backing: Arc<B>,
     dirty_limit: Option<u64>,
     /// Bytes let become dirty since the last writeback, and what that left.
     dirtied: AtomicU64,

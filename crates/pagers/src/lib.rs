@@ -45,6 +45,7 @@ mod core;
 mod direct;
 mod errors;
 mod file_pager;
+mod in_place;
 mod journal;
 mod pressure;
 mod reads;
