@@ -1,6 +1,7 @@
 //! Memory of mappings, touched by its address; and a region of address space for one test.
 #![allow(dead_code)] // each test program uses its part of this
 
+pub mod budget;
 pub mod family;
 pub mod pager;
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use zxvm as zx;
 
 use zx::{
-    MonotonicDuration, MonotonicInstant, PacketContents, Pager, PagerOp, PagerOptions, PagerVmoStatsOptions,
+    MonotonicDuration, MonotonicInstant, Packet, PacketContents, Pager, PagerOp, PagerOptions, PagerVmoStatsOptions,
     PagerWritebackBeginOptions, Port, Status, Vmo, VmoOp, VmoOptions, sys::zx_page_request_command_t as Command,
 };
 
@@ -34,9 +34,9 @@ pub const TRAP: VmoOptions = VmoOptions::TRAP_DIRTY;
 /// Not asked.
 pub const FREE: VmoOptions = VmoOptions::empty();
 
-/// What a page is supplied with.
+/// What a page is supplied with. Never zero.
 pub fn byte_of(page: u64) -> u8 {
-    page as u8 + 1
+    (page % 255) as u8 + 1
 }
 
 /// What a pager is asked, in pages.
@@ -86,6 +86,12 @@ impl TestPager {
     #[track_caller]
     fn take(&self, deadline: MonotonicInstant) -> Result<(u64, Asked), Status> {
         let packet = self.port.wait(deadline)?;
+        Ok((packet.key(), Self::asked_by(&packet)))
+    }
+
+    /// What a packet from a VMO asks.
+    #[track_caller]
+    pub fn asked_by(packet: &Packet) -> Asked {
         assert_eq!(packet.status(), 0);
         let PacketContents::Pager(request) = packet.contents() else { panic!("not from a VMO: {packet:?}") };
         let range = request.range();
@@ -102,7 +108,7 @@ impl TestPager {
         if let Read(pages) | Dirty(pages) = &asked {
             assert!(pages.start < pages.end, "something is asked: {asked:?}");
         }
-        Ok((packet.key(), asked))
+        asked
     }
 
     #[track_caller]
