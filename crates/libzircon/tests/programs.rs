@@ -50,7 +50,7 @@ macro_rules! programs {
 
 programs! {
     aliases, badptr, below_malloc, children, discard, errno, events, exit_thread, faults, fork, futex, handles, in_place, info,
-    limits, op_range, pager, ports, refused, signals, system, top, vmar, vmo,
+    limits, op_range, pager, ports, reclaim, refused, signals, system, top, vmar, vmo,
 }
 
 #[test]

@@ -77,6 +77,8 @@ static void required_results(void) {
   EXPECT_OUT(ZX_ERR_WRONG_TYPE, zx_handle_t*, zx_vmo_create_physical(vmo, 0, PAGE, out));
   EXPECT_OUT(ZX_ERR_INVALID_ARGS, uint64_t*, zx_vmo_get_size(vmo, out));
   EXPECT_OUT(ZX_ERR_INVALID_ARGS, uint64_t*, zx_vmo_get_stream_size(vmo, out));
+  EXPECT_OUT(ZX_ERR_INVALID_ARGS, zx_handle_t*, zxvm_writeback_event(out));
+  EXPECT_OUT(ZX_ERR_INVALID_ARGS, zxvm_memory_stats_t*, zxvm_get_memory_stats(out));
 
   // Whatever place was taken is free again.
   EXPECT_OUT(ZX_ERR_INVALID_ARGS, zx_handle_t*, zx_vmar_allocate(vmar, 0, 0, 4 * PAGE, out, &at));
@@ -135,11 +137,13 @@ static void results_of_extensions(void) {
     if (bad == NULL) continue;
     EXPECT(ZX_ERR_INVALID_ARGS, zxvm_vmo_discard(lockable, bad));
     EXPECT(ZX_ERR_INVALID_ARGS, zxvm_vmo_free_zero_pages(zeros, bad));
+    EXPECT(ZX_ERR_INVALID_ARGS, zxvm_reclaim(PAGE, bad));
   }
   CHECK_EQ(committed(lockable), PAGE);
   CHECK_EQ(committed(zeros), PAGE);
   OK(zxvm_vmo_discard(lockable, NULL));
   OK(zxvm_vmo_free_zero_pages(zeros, NULL));
+  OK(zxvm_reclaim(PAGE, NULL));
   CHECK_EQ(committed(lockable), 0);
   CHECK_EQ(committed(zeros), 0);
   OK(zx_handle_close(lockable));
@@ -243,6 +247,7 @@ static void nothing_leaks(void) {
     EXPECT(ZX_ERR_INVALID_ARGS, zx_vmo_create(PAGE, 0, NULL));
     EXPECT(ZX_ERR_INVALID_ARGS, zx_vmo_create_child(vmo, ZX_VMO_CHILD_SNAPSHOT, 0, PAGE, NULL));
     EXPECT(ZX_ERR_INVALID_ARGS, zx_handle_duplicate(event, ZX_RIGHT_SAME_RIGHTS, NULL));
+    EXPECT(ZX_ERR_INVALID_ARGS, zxvm_writeback_event(NULL));
     EXPECT(ZX_ERR_INVALID_ARGS, zx_vmar_allocate(zx_vmar_root_self(), 0, 0, PAGE, &good, NULL));
   }
   CHECK_EQ(handle_count(event), 1);
