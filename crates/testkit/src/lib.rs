@@ -16,6 +16,7 @@ pub mod generate;
 pub mod helper;
 pub mod model;
 pub mod op;
+pub mod racing;
 pub mod run;
 
 /// Bytes in a page.
