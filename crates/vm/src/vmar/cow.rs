@@ -490,16 +490,20 @@ impl FaultSink for AddressSpace {
         }
         self.reclaim.done.faults.fetch_add(1, Ordering::Relaxed);
         let relief = self.reclaim.relief();
-        match self.resolve(waiting) {
+        let answer = match self.resolve(waiting) {
             Err(NO_ROOM) => self.park_for_room(waiting, relief),
-            Ok(Resolved::Nothing | Resolved::Something) => Answer::Again,
-            Ok(Resolved::LetGo) => Answer::LetGo,
-            Ok(Resolved::Answered(answer)) => answer,
+            Ok(Resolved::Nothing | Resolved::Something) => Ok(Answer::Again),
+            Ok(Resolved::LetGo) => Ok(Answer::LetGo),
+            Ok(Resolved::Answered(answer)) => Ok(answer),
             Ok(Resolved::Asked(family, port)) => {
                 self.answer_in_place(&family, &port);
                 // It is parked, and has been woken.
-                Answer::Later
+                Ok(Answer::Later)
             }
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(answer) => answer,
             Err(_) => {
                 // A store cannot fail. It waits, as it would in Zircon, until there is memory.
                 std::thread::sleep(NO_MEMORY_WAIT);

@@ -10,6 +10,7 @@ use core::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use zxvm_host::{AddrRange, PAGE_SIZE, VmoRange};
+use zxvm_types::Status;
 
 use super::{AddressSpace, Layout, Roots};
 use crate::reclaim::{Found, PageId, RootId, Urgency, Verdict};
@@ -59,11 +60,17 @@ impl AddressSpace {
         self.lock_roots().get(&root)?.upgrade()
     }
 
-    /// Takes pages until there is room for some. Answers whether any went, or there is room by now.
-    pub(super) fn make_room(&self) -> bool {
+    /// Takes pages until there is room for some. Answers whether any went.
+    ///
+    /// # Errors
+    /// `NO_MEMORY`: some could go, and the host does not free them. Who waited for room might wait for ever.
+    pub(super) fn make_room(&self) -> Result<bool, Status> {
         let budget = &self.reclaim.budget;
         let want = budget.chunk().saturating_sub(budget.free());
-        self.evict(want.min(BATCH as u64).max(1), Urgency::Room) > 0
+        match self.try_evict(want.min(BATCH as u64).max(1), Urgency::Room) {
+            (0, true) => Err(Status::NO_MEMORY),
+            (freed, _) => Ok(freed > 0),
+        }
     }
 
     /// Takes pages ahead of need, so that whoever needs room next finds some.
@@ -87,8 +94,14 @@ impl AddressSpace {
         }
     }
 
-    /// Takes `want` pages, or a few more, in the order of the queues. Answers how many: fewer if no more may be taken.
+    /// Takes `want` pages, or a few more, in the order of the queues. Answers how many: fewer if no more may be taken, or the
+    /// host refuses.
     pub(super) fn evict(&self, want: u64, urgency: Urgency) -> u64 {
+        self.try_evict(want, urgency).0
+    }
+
+    /// As [`evict`](Self::evict). Answers also whether it ended because the host refuses.
+    fn try_evict(&self, want: u64, urgency: Urgency) -> (u64, bool) {
         let (mut arm, mut batch, mut freed) = (Vec::new(), Vec::new(), 0);
         while freed < want {
             arm.clear();
@@ -111,9 +124,14 @@ impl AddressSpace {
                     batch.iter().zip(found).filter(|&(&page, found)| queues.settle(page, found) == Verdict::Take);
                 take.extend(verdicts.map(|(&page, _)| page));
             }
-            freed += self.take(&take);
+            let (went, refused) = self.take(&take);
+            freed += went;
+            if went == 0 && refused {
+                // They are the next again, and would be refused again.
+                return (freed, true);
+            }
         }
-        freed
+        (freed, false)
     }
 
     /// Drops the page-table entries of pages, so that it shows whether they are used.
@@ -168,15 +186,17 @@ impl AddressSpace {
         found
     }
 
-    /// Frees pages, as far as they may be still. Answers how many.
-    fn take(&self, pages: &[PageId]) -> u64 {
-        let mut freed = 0;
+    /// Frees pages, as far as they may be still. Answers how many, and whether the host refused some.
+    fn take(&self, pages: &[PageId]) -> (u64, bool) {
+        let (mut freed, mut refused) = (0, false);
         for pages in pages.chunk_by(|a, b| a.root == b.root).flat_map(|pages| pages.chunks(BITE)) {
             let Some(family) = self.root_family(pages[0].root) else { continue };
-            freed += take_bite(&family, pages);
+            let bite = take_bite(&family, pages);
+            freed += bite.0;
+            refused |= bite.1;
         }
         self.reclaim.done.evicted.fetch_add(freed, Ordering::Relaxed);
-        freed
+        (freed, refused)
     }
 
     /// Calls `each` for the pages of each root that is there, under the locks it takes to find where they are shown: with the place of
@@ -218,12 +238,13 @@ pub(super) fn is_root(family: &FamilyState, root: RootId) -> bool {
     family.source.as_ref().is_some_and(|source| source.residency.root() == root)
 }
 
-fn take_bite(family: &Family, pages: &[PageId]) -> u64 {
+/// Answers how many pages it freed, and whether the host refused some.
+fn take_bite(family: &Family, pages: &[PageId]) -> (u64, bool) {
     let mut content = family.lock(ROOT);
     if !is_root(content.family(), pages[0].root) {
-        return 0;
+        return (0, false);
     }
-    let mut freed = 0;
+    let (mut freed, mut refused) = (0, false);
     // Before they go: who copies from them without the lock looks afterwards.
     family.moved();
     for run in runs(pages) {
@@ -248,6 +269,7 @@ fn take_bite(family: &Family, pages: &[PageId]) -> u64 {
             let source = content.paged_mut().expect("it is the root");
             if result.is_err() {
                 source.put_back(part);
+                refused = true;
                 continue;
             }
             source.evicted(part);
@@ -255,7 +277,7 @@ fn take_bite(family: &Family, pages: &[PageId]) -> u64 {
             freed += part.pages();
         }
     }
-    freed
+    (freed, refused)
 }
 
 /// Runs of pages that are next to one another, in bytes.

@@ -151,7 +151,7 @@ impl AddressSpace {
                 }
                 Ok(Step::Wait(port)) => self.answer_in_place(vmo.family(), &port),
                 Err(NO_ROOM) => {
-                    self.sleep_for_room(&sleeper, relief);
+                    self.sleep_for_room(&sleeper, relief)?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -358,7 +358,7 @@ impl AddressSpace {
             };
             match want {
                 Some(want) => self.fetch(vmo, page, want)?,
-                None => self.sleep_for_room(&sleeper, relief),
+                None => self.sleep_for_room(&sleeper, relief)?,
             }
         }
     }

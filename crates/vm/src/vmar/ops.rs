@@ -102,7 +102,7 @@ impl AddressSpace {
                     match self.write_some(vmo, at, rest) {
                         Ok(Write::Copied(len)) => at += len as u64,
                         Ok(Write::Wanted(range)) => self.fetch(vmo, range, Want::Stored)?,
-                        Err(IoError::Status(NO_ROOM)) => self.sleep_for_room(&Arc::default(), relief),
+                        Err(IoError::Status(NO_ROOM)) => self.sleep_for_room(&Arc::default(), relief)?,
                         Err(error) => return Err(error),
                     }
                 }

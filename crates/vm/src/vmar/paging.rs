@@ -90,11 +90,19 @@ impl AddressSpace {
             let relief = self.reclaim.relief();
             match self.pager_op(pager, vmo, op, (offset, len), &mut woken) {
                 // A pager that is made to wait might wait for itself: those who want to store do, and ask again.
-                Err(NO_ROOM) if !self.make_room() => {
-                    self.starve(vmo.family(), RequestKind::Dirty, VmoRange::from_bounds(offset, offset + len), relief);
-                    break Err(Status::NO_MEMORY);
-                }
-                Err(NO_ROOM) => {}
+                Err(NO_ROOM) => match self.make_room() {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        self.starve(
+                            vmo.family(),
+                            RequestKind::Dirty,
+                            VmoRange::from_bounds(offset, offset + len),
+                            relief,
+                        );
+                        break Err(Status::NO_MEMORY);
+                    }
+                    Err(error) => break Err(error),
+                },
                 result => break result,
             }
         };

@@ -16,6 +16,7 @@ use super::AddressSpace;
 use crate::pager::{Sleeper, Who, Woken};
 use crate::reclaim::{RoomObserver, RootId};
 use zxvm_host::{AddrRange, Answer, VmoRange};
+use zxvm_types::Status;
 
 /// Who waits, longest first.
 pub type Waiters = VecDeque<Waiter>;
@@ -47,24 +48,31 @@ impl AddressSpace {
     }
 
     /// A call makes room, or waits for it. `relief` is from before it found none.
-    pub(super) fn sleep_for_room(&self, sleeper: &Arc<Sleeper>, relief: u64) {
-        if self.make_room() {
-            return;
+    ///
+    /// # Errors
+    /// `NO_MEMORY`: as for [`AddressSpace::make_room`].
+    pub(super) fn sleep_for_room(&self, sleeper: &Arc<Sleeper>, relief: u64) -> Result<(), Status> {
+        if self.make_room()? {
+            return Ok(());
         }
         sleeper.forget();
         self.wait_for_room(Waiter { who: Who::Call(sleeper.clone()), wanted: None }, relief);
         // Whatever the news is: who looks again finds out.
         let _ = sleeper.wait();
+        Ok(())
     }
 
     /// An access makes room, or waits for it in the host. `relief` is from before it found none.
-    pub(super) fn park_for_room(&self, waiting: zxvm_host::Waiting, relief: u64) -> Answer {
-        if self.make_room() {
-            return Answer::Again;
+    ///
+    /// # Errors
+    /// `NO_MEMORY`: as for [`AddressSpace::make_room`].
+    pub(super) fn park_for_room(&self, waiting: zxvm_host::Waiting, relief: u64) -> Result<Answer, Status> {
+        if self.make_room()? {
+            return Ok(Answer::Again);
         }
         let later = self.park(waiting);
         self.wait_for_room(Waiter { who: Who::Access(waiting), wanted: None }, relief);
-        later
+        Ok(later)
     }
 
     /// Who waited with an access in `range` waits there no longer: something else is shown.

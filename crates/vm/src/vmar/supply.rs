@@ -151,7 +151,7 @@ impl AddressSpace {
             let relief = self.reclaim.relief();
             let step = STEP.min(len - done);
             let supplied = self.supply_locked(family, (offset, len), (done, step), material, only)?;
-            if supplied == step || self.make_room() {
+            if supplied == step || self.make_room()? {
                 done += supplied;
                 continue;
             }
