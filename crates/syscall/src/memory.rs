@@ -67,6 +67,12 @@ impl Kernel {
         self.space.take_pages(bytes / PAGE_SIZE) * PAGE_SIZE
     }
 
+    /// Begins a new generation of ages of pagers' pages, after noting which were used in the one that ends. Whoever gives memory back
+    /// when it is short does that by itself; this is for measuring, and for who knows better when one ends.
+    pub fn age_pass(&self) {
+        self.space.age_pass();
+    }
+
     /// A handle to the event that is signalled while pagers should save what is dirty: half of the budget is, or somebody waits for
     /// room, or memory is short. To be waited for, and not to be signalled.
     ///
