@@ -13,6 +13,7 @@ pub mod cpu;
 pub mod engine;
 pub mod family;
 pub mod generate;
+pub mod group;
 pub mod helper;
 pub mod model;
 pub mod op;
