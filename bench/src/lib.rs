@@ -6,7 +6,10 @@
 //! 3. A side returns a number that depends on the work, so that work left undone shows ([`Case::run`]).
 
 pub mod bare;
+pub mod cache;
+pub mod mapped;
 pub mod pager;
+pub mod random;
 pub mod raw;
 pub mod run;
 pub mod zx;

@@ -1,6 +1,8 @@
 //! A program that supplies pages: on zxvm, and on the bare mechanisms under it.
 
+use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -11,6 +13,7 @@ use rustix::mm::{UserfaultfdFlags, userfaultfd};
 use zxvm_host::user::UserRef;
 use zxvm_types::*;
 
+use crate::random;
 use crate::raw::P;
 use crate::zx::{RW, kernel, vmo};
 
@@ -30,6 +33,17 @@ pub struct Paged {
 impl Paged {
     /// Of so many pages; each request is answered with so many pages from its start on, in blocks of as many.
     pub fn new(pages: usize, options: u32, ahead: usize) -> Self {
+        Self::with(pages, options, Aux::new(ahead))
+    }
+
+    /// Of so many pages of a file; each request is answered with one page.
+    pub fn of_file(pages: usize, file: File) -> Self {
+        let mut aux = Aux::new(1);
+        aux.file = Some(file);
+        Self::with(pages, 0, aux)
+    }
+
+    fn with(pages: usize, options: u32, aux: Aux) -> Self {
         let k = kernel();
         let (mut pager, mut port, mut vmo) = (0, 0, 0);
         k.pager_create(0, &mut pager).unwrap();
@@ -37,8 +51,13 @@ impl Paged {
         k.pager_create_vmo(pager, options, port, 1, (pages * P) as u64, &mut vmo).unwrap();
         let mut base = 0;
         k.vmar_map(k.vmar_root_self(), RW, 0, vmo, 0, pages * P, &mut base).unwrap();
-        let thread = std::thread::spawn(move || serve(pager, port, vmo, pages, ahead));
+        let thread = std::thread::spawn(move || serve(pager, port, vmo, pages, aux));
         Self { pager, vmo, base, port, pages, thread: Some(thread) }
+    }
+
+    /// The first word of a page.
+    pub fn load(&self, page: usize) -> u64 {
+        random::load(self.base, page)
     }
 
     /// Supplies everything.
@@ -82,12 +101,14 @@ impl Drop for Paged {
 pub struct Aux {
     vmo: zx_handle_t,
     bytes: Vec<u8>,
+    /// Where the bytes are read before each supply; without it they are always the same.
+    file: Option<File>,
 }
 
 impl Aux {
     /// For at most so many pages at once.
     pub fn new(pages: usize) -> Self {
-        Self { vmo: vmo(pages), bytes: vec![1; pages * P] }
+        Self { vmo: vmo(pages), bytes: vec![1; pages * P], file: None }
     }
 
     /// Fills them.
@@ -97,6 +118,9 @@ impl Aux {
 
     /// Fills them, and supplies pages from `start` on.
     pub fn supply(&mut self, pager: zx_handle_t, vmo: zx_handle_t, start: usize, count: usize) {
+        if let Some(file) = &self.file {
+            file.read_exact_at(&mut self.bytes[..count * P], (start * P) as u64).unwrap();
+        }
         self.fill(count);
         self.hand_over(pager, vmo, start, count);
     }
@@ -113,8 +137,8 @@ impl Drop for Aux {
     }
 }
 
-fn serve(pager: zx_handle_t, port: zx_handle_t, vmo: zx_handle_t, pages: usize, ahead: usize) {
-    let mut aux = Aux::new(ahead);
+fn serve(pager: zx_handle_t, port: zx_handle_t, vmo: zx_handle_t, pages: usize, mut aux: Aux) {
+    let ahead = aux.bytes.len() / P;
     loop {
         let mut packet = zx_port_packet_t::default();
         kernel().port_wait(port, ZX_TIME_INFINITE, &mut packet).unwrap();
