@@ -3,8 +3,9 @@
 //!
 //! Nine of ten loads bring a page in, and one has to go for it. Times are per load. Three who do the same:
 //!
-//! 1. ours: a bare pager thread, one `pread` and one supply a request ("pager"), and the ready-made one of `zxvm-pagers`
-//!    ("FilePager");
+//! 1. ours: a bare pager thread, one `pread` and one supply a request ("pager"), the ready-made one of `zxvm-pagers`
+//!    ("FilePager"), and the same that reads in the thread of the fault ("in place"; with `ZXVM_FAULTS=inline` that is the one that
+//!    loads);
 //! 2. a cache of a program's own, asked at each load, which needs no fault (`cache.rs`);
 //! 3. a mapping of the file in a process of a control group with the budget as its limit (`mapped.rs`). It cannot be given pages that
 //!    the cache of Linux has already, so it is compared with those who read past that cache ("Direct").
@@ -97,7 +98,11 @@ struct Ready<B: Backing> {
 
 impl<B: Backing> Ready<B> {
     fn new(backing: B, pages: usize) -> Self {
-        let pager = PagerBuilder::new().read_ahead(NonZero::<u32>::MIN).open(backing).unwrap();
+        Self::with(PagerBuilder::new(), backing, pages)
+    }
+
+    fn with(builder: PagerBuilder, backing: B, pages: usize) -> Self {
+        let pager = builder.read_ahead(NonZero::<u32>::MIN).open(backing).unwrap();
         let (vmo, kernel, mut base, len) = (pager.vmo().unwrap(), zx::kernel(), 0, pages * P);
         kernel.vmar_map(kernel.vmar_root_self(), ZX_VM_PERM_READ, 0, vmo.raw_handle(), 0, len, &mut base).unwrap();
         Self { _pager: pager, base, len }
@@ -153,6 +158,12 @@ fn cached(run: &mut Run) {
             let ready = Ready::new(file.open(), sizes.pages);
             let ready = side(sizes, threads, move |page| ready.load(page));
             run.case(name, per, Target::None, ready, Some(raw()));
+        }
+        let name = format!("{what} (in place; raw: own cache)");
+        if run.wants(&name) {
+            let ready = Ready::with(PagerBuilder::new().in_place(), file.open(), sizes.pages);
+            let ready = side(sizes, threads, move |page| ready.load(page));
+            run.case(name, per, Target::Ratio(1.0), ready, Some(raw()));
         }
     }
     let against = "Reclaim/Random/2Threads (pager; against 1 thread)";

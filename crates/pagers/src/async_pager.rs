@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use tokio::runtime::Handle;
 use tokio::task;
 use zxvm::sys::zx_page_request_command_t::{ZX_PAGER_VMO_COMPLETE, ZX_PAGER_VMO_DIRTY, ZX_PAGER_VMO_READ};
-use zxvm::{Event, MonotonicInstant, Packet, PacketContents, Status, UserPacket, Vmo};
+use zxvm::{Event, MonotonicInstant, Packet, PacketContents, Pager, Port, Status, UserPacket, Vmo};
 
 use crate::PAGE_SIZE;
 use crate::core::{Config, Core};
@@ -117,7 +117,8 @@ impl<B: AsyncBacking> AsyncPager<B> {
         let len = backing.len().await?;
         let window = u64::from(read_ahead_pages.max(1)) * PAGE_SIZE;
         let config = Config { window, resizable: false, trap_dirty: false, writable: backing.is_writable() };
-        let (core, runtime) = (Core::new(len, config)?, Handle::current());
+        let asked = |pager: &Pager, options, port: &Port| pager.create_vmo(options, port, 0, len);
+        let (core, runtime) = (Core::new(len, config, Arc::default(), asked)?, Handle::current());
         let wanted = config.writable.then(zxvm::writeback_event).transpose()?;
         let (writing, error) = (tokio::sync::Mutex::new(()), Mutex::new(None));
         let shared = Arc::new(Shared { core, backing, runtime, writing, wanted, error });

@@ -63,15 +63,10 @@ impl Aux {
 }
 
 impl Core {
-    /// A VMO whose pages are asked for at its port.
-    pub fn new(len: u64, config: Config) -> Result<Self, Status> {
-        Self::with(config, len, Arc::default(), |pager, options, port| pager.create_vmo(options, port, 0, len))
-    }
-
-    /// A VMO that `make` makes.
-    pub fn with(
-        config: Config,
+    /// With a VMO of `len` bytes that `make` makes.
+    pub fn new(
         len: u64,
+        config: Config,
         counters: Arc<Counters>,
         make: impl FnOnce(&Pager, VmoOptions, &Port) -> Result<Vmo, Status>,
     ) -> Result<Self, Status> {

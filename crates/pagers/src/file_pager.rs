@@ -127,7 +127,7 @@ impl PagerBuilder {
         };
         let heeds_pressure = config.writable && !self.ignores_pressure;
         let shared = Arc::new(Shared {
-            core: Core::with(config, len, counters.clone(), |pager, options, port| {
+            core: Core::new(len, config, counters.clone(), |pager, options, port| {
                 if self.in_place {
                     let reader = Reader::new(backing.clone(), counters, len, config.window);
                     pager.create_vmo_in_place(options, len, reader)

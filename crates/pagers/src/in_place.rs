@@ -3,8 +3,9 @@
 //! What is read is never older than what was written back: the library supplies only what is asked for still, and a page that became
 //! something else while it was read is not.
 
+use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zxvm::{InPlace, Status};
 
@@ -14,19 +15,49 @@ use crate::backing::Backing;
 use crate::errors::{guarded, status_of};
 use crate::stats::{Counters, add};
 
+/// Plans remembered that nobody has read yet, at most: some never are, since their pages are there.
+const PLANS: usize = 16;
+
 /// Who reads a backing in place.
 pub struct Reader<B> {
     backing: Arc<B>,
     counters: Arc<Counters>,
     /// Bytes of the VMO.
     size: u64,
-    ahead: Mutex<ReadAhead>,
+    ahead: Mutex<Ahead>,
+}
+
+struct Ahead {
+    streams: ReadAhead,
+    /// What is to be read besides what is asked for.
+    plans: VecDeque<Range<u64>>,
 }
 
 impl<B: Backing> Reader<B> {
     /// Of a backing of so many bytes, with windows of at most `window` bytes.
     pub fn new(backing: Arc<B>, counters: Arc<Counters>, len: u64, window: u64) -> Self {
-        Self { backing, counters, size: len.next_multiple_of(PAGE_SIZE), ahead: Mutex::new(ReadAhead::new(window)) }
+        let ahead = Mutex::new(Ahead { streams: ReadAhead::new(window), plans: VecDeque::new() });
+        Self { backing, counters, size: len.next_multiple_of(PAGE_SIZE), ahead }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what is about to be supplied.
+    fn count(&self, offset: u64, len: u64) {
+        let ahead = &mut *self.lock();
+        let counter = match ahead.plans.iter().position(|plan| plan.contains(&offset)) {
+            Some(at) => {
+                ahead.plans[at].start = offset + len;
+                if ahead.plans[at].is_empty() {
+                    ahead.plans.remove(at);
+                }
+                &self.counters.pages_ahead
+            }
+            None => &self.counters.pages_asked,
+        };
+        add(counter, len / PAGE_SIZE);
     }
 }
 
@@ -39,15 +70,19 @@ impl<B: Backing> InPlace for Reader<B> {
         })?;
         // Past its end there are zeros.
         to.get_mut(filled..).ok_or(Status::IO)?.fill(0);
+        self.count(offset, to.len() as u64);
         Ok(())
     }
 
     fn read_until(&self, range: Range<u64>) -> u64 {
-        let plan = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).plan(&range, self.size);
-        let end = plan.now.end.max(plan.behind.end);
         add(&self.counters.requests, 1);
-        add(&self.counters.pages_asked, (range.end - range.start) / PAGE_SIZE);
-        add(&self.counters.pages_ahead, end.saturating_sub(range.end) / PAGE_SIZE);
+        let ahead = &mut *self.lock();
+        let plan = ahead.streams.plan(&range, self.size);
+        let end = plan.now.end.max(plan.behind.end);
+        if range.end < end {
+            ahead.plans.truncate(PLANS - 1);
+            ahead.plans.push_front(range.end..end);
+        }
         end
     }
 }

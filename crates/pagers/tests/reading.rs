@@ -17,9 +17,14 @@ fn one_thread() -> PagerBuilder {
     PagerBuilder::new().threads(1.try_into().unwrap())
 }
 
-/// Loads every word, and reads all.
+/// Loads every word, and reads all; by threads of the pager, and in place.
 fn reads_as(name: &str, backing: Arc<dyn Backing>, content: &[u8]) {
-    let pager = FilePager::new(backing).unwrap();
+    reads_by(PagerBuilder::new(), name, backing.clone(), content);
+    reads_by(PagerBuilder::new().in_place(), &format!("{name}, in place"), backing, content);
+}
+
+fn reads_by(builder: PagerBuilder, name: &str, backing: Arc<dyn Backing>, content: &[u8]) {
+    let pager = builder.open(backing).unwrap();
     let vmo = pager.vmo().unwrap();
     let (len, size) = (content.len() as u64, (content.len() as u64).next_multiple_of(P));
     assert_eq!((pager.len(), vmo.get_size().unwrap()), (len, size), "{name}");
@@ -70,6 +75,31 @@ fn where_rings_are_refused_files_are_read_without() {
         assert_eq!(direct.why_not(), by_ring.why_not());
         over_files(&content, |name, backing, _| reads_as(name, backing, &content));
     });
+}
+
+#[test]
+fn in_place_pages_are_read_ahead_and_errors_are_told_and_not_remembered() {
+    let backing = Scripted::pages(256);
+    let pager = PagerBuilder::new().in_place().open(Shared(backing.clone())).unwrap();
+    let vmo = pager.vmo().unwrap();
+    let words = map(&vmo, VmarFlags::PERM_READ);
+    for page in 0..32 {
+        assert_eq!(words.load(page * 512), word(&backing.content(), page as u64 * P));
+    }
+    assert!(backing.reads().len() < 16, "{:?}", backing.reads());
+    backing.set_mood(Mood::FailAt(255, ErrorKind::InvalidData));
+    assert_eq!(vmo.read_to_vec::<u8>(255 * P, P), Err(Status::IO_DATA_INTEGRITY));
+    backing.set_mood(Mood::Fine);
+    assert_eq!(vmo.read_to_vec::<u8>(255 * P, P).unwrap(), backing.content()[255 * P as usize..]);
+    assert!(pager.stats().failed > 0 && pager.stats().pages_ahead > 0);
+}
+
+#[test]
+fn what_is_resized_or_limited_cannot_be_read_in_place() {
+    for builder in [PagerBuilder::new().resizable(), PagerBuilder::new().dirty_limit(1 << 20)] {
+        let error = builder.in_place().open(Shared(Scripted::pages(1))).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
 }
 
 #[test]

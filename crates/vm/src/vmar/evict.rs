@@ -75,7 +75,7 @@ impl AddressSpace {
 
     /// Takes pages ahead of need, so that whoever needs room next finds some.
     pub(super) fn keep_room(&self) {
-        const AHEAD: u64 = 32;
+        const AHEAD: u64 = 8;
         let budget = &self.reclaim.budget;
         let ahead = (budget.limit() / 32).min(AHEAD);
         // Where most of it is dirty, what little may go is left for those who came for it.
