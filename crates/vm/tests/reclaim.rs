@@ -5,11 +5,11 @@ mod common;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::{BEGIN, DIRTY, Machine, READ};
+use common::{BEGIN, DIRTY, Machine, PLAIN, READ};
 use zxvm_host::PAGE_SIZE;
 use zxvm_host::sim::SimFault;
 use zxvm_types::Status;
-use zxvm_vm::{ChildKind, PagerOp, VmoOp, WritebackSink};
+use zxvm_vm::{ChildKind, PagerOp, RequestKind, Vmo, VmoOp, WritebackSink};
 
 /// The least budget, in pages.
 const BUDGET: u64 = 64;
@@ -61,6 +61,12 @@ impl Machine {
             self.op(PagerOp::Fail(Status::IO), page, page + 1).unwrap();
         }
         found
+    }
+
+    fn supply_zeros(&self, from: u64, to: u64) -> Result<(), Status> {
+        let (offset, len) = (from * PAGE_SIZE, (to - from) * PAGE_SIZE);
+        let aux = Vmo::create(&self.stores, 2, PLAIN, len, 0).unwrap();
+        self.space.supply_pages(&self.pager, &self.vmo, offset, len, &aux, 0)
     }
 
     fn write_back(&self, from: u64, to: u64) {
@@ -542,4 +548,39 @@ fn nothing_is_to_be_saved_of_a_vmo_that_has_gone() {
     second.unmap();
     drop(second);
     assert_eq!(*wish.0.lock().unwrap(), [true, false]);
+}
+
+/// What a pager was asked, as soon as it is anything.
+fn asked(machine: &Machine) -> Vec<(RequestKind, u64, u64)> {
+    loop {
+        let asked = machine.port.take();
+        if !asked.is_empty() {
+            return asked;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn zeroing_a_part_of_what_went_and_came_again_as_zero_stores_nothing() {
+    let machine = Machine::new(8, true);
+    let mut more = Vec::new();
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| machine.space.vmo_op_range(&machine.vmo, VmoOp::Zero, 100, 200));
+        assert_eq!(asked(&machine), [(READ, 0, 1)]);
+        machine.supply(0, 1).unwrap();
+        assert_eq!(asked(&machine), [(DIRTY, 0, 1)]);
+        assert_eq!(machine.space.take_pages(1), 1);
+        assert_eq!(machine.op(PagerOp::Dirty, 0, 1), Err(Status::NOT_FOUND));
+        assert_eq!(asked(&machine), [(READ, 0, 1)]);
+        machine.supply_zeros(0, 1).unwrap();
+        while !call.is_finished() {
+            more.extend(machine.port.take());
+            // Were it asked, it would not wait for ever.
+            let _ = machine.op(PagerOp::Dirty, 0, if more.is_empty() { 0 } else { 1 });
+        }
+        assert_eq!(call.join().unwrap(), Ok(()));
+    });
+    assert_eq!((more, machine.dirty()), (vec![], vec![]), "it reads as zero already");
+    machine.audit();
 }

@@ -328,7 +328,7 @@ impl AddressSpace {
         let sleeper = Arc::new(Sleeper::default());
         loop {
             let relief = self.reclaim.relief();
-            let want = {
+            let asked = {
                 let layout = self.layout.read();
                 let content = &mut vmo.lock();
                 content.check_inside(page)?;
@@ -337,27 +337,27 @@ impl AddressSpace {
                     source.modified = true;
                     return Ok(());
                 }
-                if source.is_storable(page.start()) {
-                    source.modified = true;
-                    match self.make_dirty(&layout, vmo, content, page) {
-                        Ok(()) => return vmo.zero_edge(content, start, end).map(drop),
-                        Err(NO_ROOM) => None,
-                        Err(error) => return Err(error),
+                match source.next(page, Want::Stored) {
+                    // Whenever it was waited for it may have come as a zero page, and then nothing is to be stored.
+                    Next::Ask(kind, run) => {
+                        source.ask(kind, run, Who::Call(sleeper.clone()))?;
+                        Some(source.port.clone())
                     }
-                } else {
-                    match source.states.at(page.start()) {
-                        // It may come as a zero page, and then nothing is to be stored.
-                        PageState::Absent => Some(Want::Present),
-                        PageState::CleanZero
-                        | PageState::Clean
-                        | PageState::AwaitingClean
-                        | PageState::Dirty
-                        | PageState::DirtyZero => Some(Want::Stored),
+                    Next::Ready(_) => {
+                        source.modified = true;
+                        match self.make_dirty(&layout, vmo, content, page) {
+                            Ok(()) => return vmo.zero_edge(content, start, end).map(drop),
+                            Err(NO_ROOM) => None,
+                            Err(error) => return Err(error),
+                        }
                     }
                 }
             };
-            match want {
-                Some(want) => self.fetch(vmo, page, want)?,
+            match asked {
+                Some(port) => {
+                    self.answer_in_place(vmo.family(), &port);
+                    sleeper.wait()?;
+                }
                 None => self.sleep_for_room(&sleeper, relief)?,
             }
         }
