@@ -205,6 +205,12 @@ impl Kernel {
         &self.host
     }
 
+    /// What is in memory, and what may be taken of it: for those who look that it is right, and for what the system does of its own
+    /// accord, to be done now.
+    pub fn space(&self) -> &Arc<AddressSpace> {
+        &self.space
+    }
+
     /// The process's handle to itself; not to be closed.
     pub fn process_self(&self) -> zx_handle_t {
         self.process

@@ -18,12 +18,12 @@ mod vmar;
 mod vmo;
 
 pub use error::status;
-pub use pager::{InPlace, Provide, RequestKind, RequestPort};
+pub use pager::{InPlace, PageState, Provide, RequestKind, RequestPort};
 pub use reclaim::{WritebackSink, page_queues};
 pub use store::StoreSet;
 pub use vmar::{
-    AddressSpace, AllocateRequest, DirtyRange, Fault, MapRecord, MapRequest, MemoryStats, NewMapping, PagerOp, Place,
-    RecordKind, RegionFlags, Survey, Surveyed, SurveyedKind, Vmar, VmarOp,
+    AddressSpace, AllocateRequest, Census, DirtyRange, Fault, MapRecord, MapRequest, MemoryStats, NewMapping, PagerOp,
+    Place, RecordKind, RegionFlags, RootCensus, Survey, Surveyed, SurveyedKind, Vmar, VmarOp, WaitingOne,
 };
 pub use vmo::{
     Attribution, CachePolicy, ChildKind, ChildObserver, ChildRequest, IoError, MAX_SIZE, Pager, PagerVmoRequest, Vmo,

@@ -175,6 +175,13 @@ impl Requests {
         }
     }
 
+    /// Everybody who waits, and for what.
+    pub fn waiting(&self) -> impl Iterator<Item = (RequestKind, &Who)> {
+        let kinds = [(RequestKind::Read, &self.read), (RequestKind::Dirty, &self.dirty)];
+        let all = kinds.into_iter().flat_map(|(kind, requests)| requests.values().map(move |request| (kind, request)));
+        all.flat_map(|(kind, request)| request.waiters.iter().map(move |waiter| (kind, &waiter.who)))
+    }
+
     /// The pages of `range` are not to be had for now: returns those who wait for one of them first, each with that one, who wait here
     /// no longer. For others it need not be asked for any more.
     pub fn starve(

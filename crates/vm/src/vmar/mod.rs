@@ -17,6 +17,7 @@
 mod ages;
 mod allocate;
 mod budget;
+mod census;
 mod cow;
 mod destroy;
 mod discard;
@@ -64,6 +65,7 @@ use tree::Tree;
 
 pub use allocate::AllocateRequest;
 pub use budget::MemoryStats;
+pub use census::{Census, RootCensus, WaitingOne};
 pub use map::{MapRequest, NewMapping};
 pub use maps::{MapRecord, RecordKind};
 pub use op_range::VmarOp;

@@ -16,6 +16,13 @@ pub struct Unlocked {
     passes: u32,
 }
 
+impl Unlocked {
+    /// The VMO, if it is there still.
+    pub(super) fn vmo(&self) -> Option<Arc<Vmo>> {
+        self.vmo.upgrade()
+    }
+}
+
 impl AddressSpace {
     /// Takes what was not used in the last `passes` passes over the ages: discardable VMOs that were unlocked before, and clean pages of
     /// pagers' VMOs; at most about so many pages. What is always needed goes only if `last`. Answers how many went.
