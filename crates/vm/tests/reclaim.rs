@@ -9,7 +9,7 @@ use common::{BEGIN, DIRTY, Machine, PLAIN, READ};
 use zxvm_host::PAGE_SIZE;
 use zxvm_host::sim::SimFault;
 use zxvm_types::Status;
-use zxvm_vm::{ChildKind, PagerOp, RequestKind, Vmo, VmoOp, WritebackSink};
+use zxvm_vm::{ChildKind, PagerOp, RequestKind, Vmo, VmoOp, WaitingOne, WritebackSink};
 
 /// The least budget, in pages.
 const BUDGET: u64 = 64;
@@ -582,5 +582,24 @@ fn zeroing_a_part_of_what_went_and_came_again_as_zero_stores_nothing() {
         assert_eq!(call.join().unwrap(), Ok(()));
     });
     assert_eq!((more, machine.dirty()), (vec![], vec![]), "it reads as zero already");
+    machine.audit();
+}
+
+#[test]
+fn who_waits_for_room_sleeps_on_when_another_supply_finds_none() {
+    let machine = machine(1000);
+    for page in 0..BUDGET {
+        machine.touch(page);
+        machine.host.store(machine.at(page), 200).unwrap();
+    }
+    let waiting = [500, 600, 700].map(|page| {
+        assert_eq!(machine.host.load(machine.at(page)), Err(SimFault::Waits));
+        assert_eq!(machine.port.take(), [(READ, page, page + 1)]);
+        machine.supply(page, page + 1).unwrap();
+        WaitingOne::Access(machine.at(page))
+    });
+    assert_eq!(machine.space.survey().starving, waiting, "they would ask, be supplied in vain, and ask again");
+    machine.write_back(0, 1);
+    assert_eq!(machine.space.survey().starving, waiting[1..], "there is room for one");
     machine.audit();
 }
