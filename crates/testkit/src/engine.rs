@@ -1,13 +1,19 @@
 //! Does a step on the real engine and takes down all that the program sees of it.
 
+use std::collections::BTreeMap;
+
 use zerocopy::{FromBytes, IntoBytes};
 use zxvm_syscall::user::{UserFault, UserRef, UserSlice};
 use zxvm_syscall::{Kernel, Out};
 use zxvm_types::*;
+use zxvm_vm::{PageState, RequestKind, WaitingOne};
 
+use crate::PAGE;
 use crate::cpu::{Cpu, Fault, ref_at, slice_at};
 use crate::model::Birth;
 use crate::model::port::user_packet;
+use crate::model::seen::{Seen, SeenPage, SeenRoot, Waits};
+use crate::model::source::{Kind as Asked, State};
 use crate::op::{
     Allocate, Buffer, CreateChild, CreatePagerVmo, FILLER, Lost, Map, Op, OpRange, Outcome, PagerRange, QueryDirty,
     Supply, Transfer, UNTOUCHED, pattern,
@@ -107,6 +113,51 @@ pub fn birth(kernel: &Kernel) -> Birth {
         root: (root, koid(kernel, root)),
         base: range.base as u64,
         len: range.len as u64,
+    }
+}
+
+/// What is in memory, who waits, and what may go.
+pub fn seen(kernel: &Kernel) -> Seen {
+    let survey = kernel.space().survey();
+    let roots = survey.roots.into_iter().map(|root| {
+        let mut pages = BTreeMap::new();
+        for (range, state) in root.states {
+            let there = state.has_page();
+            let state = state_of(state);
+            let run = range.start() / PAGE..range.end() / PAGE;
+            pages.extend(run.map(|page| (page, SeenPage { state, there })));
+        }
+        for at in root.loaded {
+            pages.get_mut(&(at / PAGE)).expect("a zero page is not absent").there = true;
+        }
+        let kind = |kind| match kind {
+            RequestKind::Read => Asked::Read,
+            RequestKind::Dirty => Asked::Dirty,
+        };
+        let waiting = root.waiting.into_iter().map(|(of, who)| (kind(of), who.into())).collect();
+        (root.koid, SeenRoot { losses: root.losses, pages, waiting })
+    });
+    let starving = survey.starving.into_iter().map(Waits::from).collect();
+    Seen { roots: roots.collect(), starving, may_go: survey.may_go }
+}
+
+impl From<WaitingOne> for Waits {
+    fn from(one: WaitingOne) -> Self {
+        match one {
+            WaitingOne::Call => Self::Call,
+            WaitingOne::Access(page) => Self::Access(page),
+        }
+    }
+}
+
+fn state_of(state: PageState) -> State {
+    match state {
+        PageState::Absent => State::Absent,
+        PageState::CleanZero => State::CleanZero,
+        PageState::Clean => State::Clean,
+        PageState::AwaitingClean => State::AwaitingClean,
+        PageState::Dirty => State::Dirty,
+        PageState::DirtyZero => State::DirtyZero,
     }
 }
 
@@ -211,6 +262,19 @@ pub fn apply(kernel: &Kernel, cpu: &dyn Cpu, op: &Op) -> Outcome {
         }
         Op::VmoDiscard { vmo } => kernel.vmo_discard(vmo).map(|gone| numbers[0] = gone.into()),
         Op::VmoFreeZeroPages { vmo } => kernel.vmo_free_zero_pages(vmo).map(|bytes| numbers[0] = bytes),
+        Op::Reclaim { pages } => {
+            numbers[0] = kernel.reclaim(pages.saturating_mul(PAGE)) / PAGE;
+            Ok(())
+        }
+        Op::AgePass => {
+            kernel.space().age_pass();
+            Ok(())
+        }
+        Op::ReclaimAged { pages, passes, last } => {
+            numbers[0] = kernel.space().take_aged(pages, passes, last);
+            Ok(())
+        }
+        Op::SetBudget { pages } => kernel.set_memory_budget(pages.map(|pages| pages * PAGE)),
         Op::VmoSetCachePolicy { vmo, policy } => kernel.vmo_set_cache_policy(vmo, policy),
         Op::VmoReplaceAsExecutable { vmo, vmex, lost } => kernel.vmo_replace_as_executable(vmo, vmex, lost.only(first)),
         Op::VmarAllocate(Allocate { parent, options, offset, size, lost }) => kernel.vmar_allocate(

@@ -3,6 +3,7 @@
 //! The generator looks at the model, never at the engine: the seed and the model's past decide.
 
 mod paged;
+mod short;
 mod vmar;
 mod vmo;
 
@@ -21,6 +22,10 @@ pub struct Generator {
     real_buffers: bool,
     /// For how many steps something has been waiting.
     waits: u32,
+    /// Whether there is a budget.
+    in_budget: bool,
+    /// How many steps there were, in a budget.
+    steps: u64,
 }
 
 /// What a step wants a handle to.
@@ -44,7 +49,12 @@ const CROWD: u64 = 96 * PAGE;
 impl Generator {
     /// `real_buffers`: whether a call's buffer may lie in a mapping.
     pub fn new(seed: u64, real_buffers: bool) -> Self {
-        Self { rng: Rng::with_seed(seed), stale: Vec::new(), real_buffers, waits: 0 }
+        Self { rng: Rng::with_seed(seed), stale: Vec::new(), real_buffers, waits: 0, in_budget: false, steps: 0 }
+    }
+
+    /// Only steps of which it is known what they do in a budget.
+    pub fn keep_to_budget(&mut self) {
+        self.in_budget = true;
     }
 
     /// The next step.
@@ -54,9 +64,10 @@ impl Generator {
             self.answer(model)
         } else {
             self.waits = 0;
-            self.anything(model)
+            if self.in_budget && self.one_in(3) { self.fill_budget(model) } else { self.anything(model) }
         };
-        self.tame(model, op)
+        let op = self.tame(model, op);
+        if self.in_budget { self.tame_in_budget(model, op) } else { op }
     }
 
     fn anything(&mut self, model: &Model) -> Op {

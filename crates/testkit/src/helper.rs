@@ -97,6 +97,27 @@ impl Helper {
         }
     }
 
+    /// The outcome if the step is over, nothing if it waits: then `waits` is true, and the thread sleeps if it is to be seen to.
+    ///
+    /// # Panics
+    /// If it neither ends nor waits.
+    pub fn settled(&self, must_sleep: bool, waits: impl Fn() -> bool) -> Option<Outcome> {
+        let start = Instant::now();
+        let mut seen = 0;
+        loop {
+            if let Some(outcome) = self.over() {
+                return Some(outcome);
+            }
+            let asleep = self.begun.load(Ordering::Acquire) == self.asked && (!must_sleep || self.state() == b'S');
+            seen = if asleep { seen + 1 } else { 0 };
+            if seen >= 3 && waits() && (!must_sleep || self.state() == b'S') {
+                return None;
+            }
+            assert!(start.elapsed() < PATIENCE, "the call neither ends nor waits");
+            thread::yield_now();
+        }
+    }
+
     /// The outcome if the step is over.
     ///
     /// # Panics

@@ -19,6 +19,7 @@ pub mod model;
 pub mod op;
 pub mod racing;
 pub mod run;
+mod run_in_budget;
 
 /// Bytes in a page.
 pub const PAGE: u64 = 4096;

@@ -303,6 +303,22 @@ pub enum Op {
     VmoFreeZeroPages {
         vmo: zx_handle_t,
     },
+    /// Memory is short: so many pages that pagers can bring again go, whichever turn it is.
+    Reclaim {
+        pages: u64,
+    },
+    /// A generation of ages ends.
+    AgePass,
+    /// Memory is short: what was not used for so many generations goes, and if it is the `last` resort what is always needed.
+    ReclaimAged {
+        pages: u64,
+        passes: u32,
+        last: bool,
+    },
+    /// From now on so many pages of what pagers provide may be in memory.
+    SetBudget {
+        pages: Option<u64>,
+    },
     VmoSetCachePolicy {
         vmo: zx_handle_t,
         policy: u32,
@@ -412,6 +428,10 @@ impl Op {
             Self::VmoCreatePhysical { .. } => "vmo_create_physical",
             Self::VmoDiscard { .. } => "vmo_discard",
             Self::VmoFreeZeroPages { .. } => "vmo_free_zero_pages",
+            Self::Reclaim { .. } => "reclaim",
+            Self::AgePass => "age_pass",
+            Self::ReclaimAged { .. } => "reclaim_aged",
+            Self::SetBudget { .. } => "set_budget",
             Self::VmoSetCachePolicy { .. } => "vmo_set_cache_policy",
             Self::VmoReplaceAsExecutable { .. } => "vmo_replace_as_executable",
             Self::VmarAllocate(_) => "vmar_allocate",
@@ -441,6 +461,13 @@ impl Op {
             Self::PagerQueryDirtyRanges(_) => "pager_query_dirty_ranges",
             Self::PagerQueryVmoStats { .. } => "pager_query_vmo_stats",
         }
+    }
+}
+
+impl Op {
+    /// Whether it takes pages out of memory, whichever the engine likes.
+    pub fn takes_pages(&self) -> bool {
+        matches!(self, Self::Reclaim { .. } | Self::AgePass | Self::ReclaimAged { .. } | Self::SetBudget { .. })
     }
 }
 

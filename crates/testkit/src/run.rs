@@ -87,9 +87,25 @@ pub type Tally = BTreeMap<(&'static str, Status), u64>;
 /// # Panics
 /// Where engine and model differ.
 pub fn run(kernel: &Arc<Kernel>, cpu: &Arc<dyn Cpu>, seed: u64, steps: u64) -> Tally {
+    run_within(kernel, cpu, seed, steps, None)
+}
+
+/// [`run`] with a budget of so many pages over what pagers provide, which moves up and down.
+///
+/// # Panics
+/// Where engine and model differ.
+pub fn run_in_budget(kernel: &Arc<Kernel>, cpu: &Arc<dyn Cpu>, seed: u64, steps: u64, pages: u64) -> Tally {
+    run_within(kernel, cpu, seed, steps, Some(pages))
+}
+
+fn run_within(kernel: &Arc<Kernel>, cpu: &Arc<dyn Cpu>, seed: u64, steps: u64, budget: Option<u64>) -> Tally {
     let mut pair = Pair::new(kernel, &**cpu);
     pair.wait_with(Helper::new(kernel.clone(), cpu.clone()));
     let mut generator = Generator::new(seed, cpu.is_real());
+    if let Some(pages) = budget {
+        generator.keep_to_budget();
+        pair.keep_to_budget(pages);
+    }
     let mut tally = Tally::new();
     let mut story = Story { seed, step: 0, past: VecDeque::new(), now: None };
     for step in 0..steps {
@@ -105,7 +121,8 @@ pub fn run(kernel: &Arc<Kernel>, cpu: &Arc<dyn Cpu>, seed: u64, steps: u64) -> T
         if !cpu.is_real() || step.is_multiple_of(16) {
             pair.compare_memory();
         }
-        for (op, outcome) in &outcomes {
+        // In a budget they may be dropped again at once.
+        for (op, outcome) in outcomes.iter().filter(|_| budget.is_none()) {
             pair.compare_entries(op, outcome);
         }
         match step % 16 {
@@ -133,12 +150,14 @@ pub fn run(kernel: &Arc<Kernel>, cpu: &Arc<dyn Cpu>, seed: u64, steps: u64) -> T
 /// Engine and model.
 #[derive(Debug)]
 pub struct Pair<'a> {
-    kernel: &'a Kernel,
-    cpu: &'a dyn Cpu,
-    model: Model,
-    helper: Option<Helper>,
+    pub(crate) kernel: &'a Kernel,
+    pub(crate) cpu: &'a dyn Cpu,
+    pub(crate) model: Model,
+    pub(crate) helper: Option<Helper>,
     /// The step that waits.
-    waiting: Option<Op>,
+    pub(crate) waiting: Option<Op>,
+    /// Whether there is a budget, so that pages may go at any step.
+    pub(crate) in_budget: bool,
 }
 
 impl<'a> Pair<'a> {
@@ -146,7 +165,7 @@ impl<'a> Pair<'a> {
     pub fn new(kernel: &'a Kernel, cpu: &'a dyn Cpu) -> Self {
         // Some buffers are not there.
         install_fault_recovery();
-        Self { kernel, cpu, model: Model::new(engine::birth(kernel)), helper: None, waiting: None }
+        Self { kernel, cpu, model: Model::new(engine::birth(kernel)), helper: None, waiting: None, in_budget: false }
     }
 
     /// The model, as it is now.
@@ -167,6 +186,9 @@ impl<'a> Pair<'a> {
     /// # Panics
     /// Where the outcomes differ, or one side waits and the other does not.
     pub fn act(&mut self, op: &Op) -> Vec<(Op, Outcome)> {
+        if self.in_budget {
+            return self.act_in_budget(op);
+        }
         let mut over = Vec::new();
         if self.waiting.is_none() && self.may_wait(op) {
             self.helper.as_mut().expect("one that waits").begin(op);
@@ -188,7 +210,7 @@ impl<'a> Pair<'a> {
     }
 
     /// Whether the step may have to wait for a pager.
-    fn may_wait(&self, op: &Op) -> bool {
+    pub(crate) fn may_wait(&self, op: &Op) -> bool {
         let paged = |value: zx_handle_t| {
             let found = self.model.handles().find(|&(other, _)| other == value);
             found.is_some_and(|(_, handle)| {
@@ -238,6 +260,10 @@ impl<'a> Pair<'a> {
     /// # Panics
     /// If it is not.
     pub fn end_wait(&mut self) {
+        if self.in_budget {
+            // Who waits for room would do so for ever.
+            self.act(&Op::SetBudget { pages: None });
+        }
         while self.waiting.is_some() {
             let pager =
                 self.model.handles().find(|(_, handle)| matches!(self.model.object(handle.object).kind, Kind::Pager));
@@ -252,7 +278,11 @@ impl<'a> Pair<'a> {
     /// # Panics
     /// Where the outcomes differ.
     pub fn step(&mut self, op: &Op) -> Outcome {
+        let before = op.takes_pages().then(|| engine::seen(self.kernel));
         let got = engine::apply(self.kernel, self.cpu, op);
+        if let Some(before) = before {
+            self.model.show(&before, engine::seen(self.kernel));
+        }
         let expected = self.model.apply(op, &got);
         compare(op, &got, &expected);
         got
@@ -260,7 +290,7 @@ impl<'a> Pair<'a> {
 }
 
 /// Engine and model say the same.
-fn compare(op: &Op, got: &Outcome, expected: &Outcome) {
+pub(crate) fn compare(op: &Op, got: &Outcome, expected: &Outcome) {
     if got != expected {
         let at = got.bytes.iter().zip(&expected.bytes).position(|(a, b)| a != b);
         let about = |outcome: &Outcome| {
@@ -355,6 +385,7 @@ impl Pair<'_> {
         for (id, handle) in self.vmos() {
             self.compare_vmo(id, handle);
         }
+        self.model.compare_seen(&engine::seen(self.kernel));
         self.step(&Op::ObjectGetInfo {
             handle: self.kernel.process_self(),
             topic: ZX_INFO_PROCESS_MAPS,

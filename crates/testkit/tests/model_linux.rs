@@ -8,7 +8,7 @@ use zxvm_host::linux::{Delivery, LinuxHost};
 use zxvm_syscall::{Config, Kernel};
 use zxvm_testkit::cpu::{Cpu, Native};
 use zxvm_testkit::family::{Growth, live_and_die};
-use zxvm_testkit::run::{ROOT_LEN, run, seed_of_now, seed_or, steps_or};
+use zxvm_testkit::run::{ROOT_LEN, run, run_in_budget, seed_of_now, seed_or, steps_or};
 
 /// A fresh engine, and nobody else's tests while it lives.
 fn alone(seed: u64, act: impl FnOnce(&Arc<Kernel>)) {
@@ -43,6 +43,16 @@ fn a_run_like_no_other() {
     let seed = seed_or(seed_of_now());
     eprintln!("seed {seed}");
     on_linux(seed, steps_or(10_000));
+}
+
+#[test]
+fn runs_in_a_budget() {
+    let cpu: Arc<dyn Cpu> = Arc::new(Native);
+    for (seed, pages) in [(400, 64), (401, 100), (seed_of_now(), 64)] {
+        let seed = seed_or(seed);
+        eprintln!("seed {seed}");
+        alone(seed, |kernel| drop(run_in_budget(kernel, &cpu, seed, steps_or(3_000), pages)));
+    }
 }
 
 /// Families as large as a few seconds allow; `families.rs` has larger ones, on the simulation.

@@ -6,20 +6,31 @@ use std::sync::Arc;
 
 use zxvm_host::sim::{SimConfig, SimHost};
 use zxvm_syscall::{Config, Kernel};
+use zxvm_testkit::PAGE;
 use zxvm_testkit::cpu::Cpu;
-use zxvm_testkit::run::{ROOT_LEN, Tally, run, seed_of_now, seed_or, steps_or};
+use zxvm_testkit::run::{ROOT_LEN, Tally, run, run_in_budget, seed_of_now, seed_or, steps_or};
 use zxvm_types::{Status, Status as S};
+use zxvm_vm::MemoryStats;
 
 fn on_sim(seed: u64, steps: u64) -> Tally {
+    within(None, seed, steps).0
+}
+
+/// With a budget of so many pages, or without one. What became of memory is told as well.
+fn within(budget: Option<u64>, seed: u64, steps: u64) -> (Tally, MemoryStats) {
     let sim = Arc::new(SimHost::new(SimConfig::default()));
     let kernel = Arc::new(Kernel::new(sim.clone(), Config { root_len: ROOT_LEN, seed }).unwrap());
     let cpu: Arc<dyn Cpu> = sim.clone();
-    let tally = run(&kernel, &cpu, seed, steps);
+    let tally = match budget {
+        None => run(&kernel, &cpu, seed, steps),
+        Some(pages) => run_in_budget(&kernel, &cpu, seed, steps, pages),
+    };
     assert_eq!(sim.memory_pages(), 0, "seed {seed}: memory that nobody has a use for");
     assert_eq!(sim.vma_count(), 1, "seed {seed}: the root VMAR is not held in one piece");
+    let stats = kernel.memory_stats();
     drop(kernel);
     assert_eq!((sim.store_count(), sim.vma_count()), (0, 0), "seed {seed}: the engine is gone");
-    tally
+    (tally, stats)
 }
 
 /// The ways in which each call ends, as far as a run can bring them about.
@@ -105,6 +116,9 @@ const ENDS: &[(&str, &[Status])] = &[
     ("vmo_create_physical", &[S::BAD_HANDLE, S::WRONG_TYPE]),
     ("vmo_discard", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::NOT_SUPPORTED]),
     ("vmo_free_zero_pages", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::BAD_STATE]),
+    ("reclaim", &[S::OK]),
+    ("age_pass", &[S::OK]),
+    ("reclaim_aged", &[S::OK]),
     ("vmo_set_cache_policy", &[S::OK, S::INVALID_ARGS, S::BAD_HANDLE, S::WRONG_TYPE, S::ACCESS_DENIED, S::BAD_STATE]),
     ("vmo_replace_as_executable", &[S::OK, S::BAD_HANDLE, S::WRONG_TYPE, S::INVALID_ARGS]),
     (
@@ -255,4 +269,23 @@ fn a_run_like_no_other() {
     let seed = seed_or(seed_of_now());
     eprintln!("seed {seed}");
     on_sim(seed, steps_or(10_000));
+}
+
+#[test]
+fn runs_in_a_budget() {
+    let (mut evicted, mut starved) = (0, 0);
+    for seed in 300..308 {
+        let (_, stats) = within(Some(64 + seed % 5 * 16), seed_or(seed), steps_or(6_000));
+        evicted += stats.evicted / PAGE;
+        starved += stats.starved;
+    }
+    eprintln!("{evicted} pages were taken, and {starved} times somebody waited for room");
+    assert!(evicted > 1_000 && starved > 20 || steps_or(u64::MAX) < 6_000, "{evicted} taken, {starved} starved");
+}
+
+#[test]
+fn a_run_in_a_budget_like_no_other() {
+    let seed = seed_or(seed_of_now());
+    eprintln!("seed {seed}");
+    within(Some(64), seed, steps_or(10_000));
 }

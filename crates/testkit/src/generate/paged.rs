@@ -18,11 +18,11 @@ const PATIENCE: u32 = 8;
 
 /// A VMO with its pager, and handles to both.
 #[derive(Clone, Copy)]
-struct Managed<'m> {
-    id: ObjectId,
-    pager: zx_handle_t,
-    vmo: zx_handle_t,
-    source: &'m Source,
+pub(super) struct Managed<'m> {
+    pub id: ObjectId,
+    pub pager: zx_handle_t,
+    pub vmo: zx_handle_t,
+    pub source: &'m Source,
 }
 
 impl Generator {
@@ -32,7 +32,7 @@ impl Generator {
         let ports = count(|kind| matches!(kind, Kind::Port(_)));
         let clones = model.vmos().filter(|&(id, _)| model.is_over(id)).count();
         let vmos = model.vmos().filter(|&(id, _)| model.is_paged(id)).count() - clones;
-        match self.rng.u32(0..106) {
+        match self.rng.u32(0..110) {
             0..3 if pagers < MANY => Op::PagerCreate { options: u32::from(self.one_in(8)), lost: self.lost() },
             0..4 if pagers == 0 => Op::PagerCreate { options: 0, lost: self.lost() },
             4..7 if ports < MANY => {
@@ -60,12 +60,13 @@ impl Generator {
             }
             59..71 => self.map_paged(model),
             71..93 => self.touch_paged(model),
+            106..110 => self.memory_step(),
             _ => self.use_paged(model),
         }
     }
 
     /// All VMOs that a pager can be told about, with handles that work for that.
-    fn all_managed<'m>(&self, model: &'m Model) -> Vec<Managed<'m>> {
+    pub(super) fn all_managed<'m>(&self, model: &'m Model) -> Vec<Managed<'m>> {
         let vmos = model.vmos();
         let managed = vmos.filter_map(|(id, _)| {
             let (pager, vmo) = model.managers(id, ZX_RIGHT_READ | ZX_RIGHT_WRITE)?;
@@ -109,7 +110,7 @@ impl Generator {
         found.or_else(|| self.any(all)).map_or(0, |(value, _)| value)
     }
 
-    fn pager_create_vmo(&mut self, model: &Model) -> Op {
+    pub(super) fn pager_create_vmo(&mut self, model: &Model) -> Op {
         let (pager, port) = (self.handle(model, Want::Pager), self.handle(model, Want::Port));
         let mut options = 0;
         if self.one_in(2) {
@@ -120,6 +121,7 @@ impl Generator {
         }
         let mut size = match self.rng.u32(0..8) {
             0 => 0,
+            1..6 if self.in_budget => self.rng.u64(10..=PAGES_MAX) * PAGE,
             1..6 => self.rng.u64(1..=10) * PAGE,
             6 => self.rng.u64(0..PAGES_MAX * PAGE),
             _ => self.rng.u64(1..=PAGES_MAX) * PAGE,
@@ -244,9 +246,10 @@ impl Generator {
                     ZX_VMO_OP_ZERO,
                     ZX_VMO_OP_ZERO,
                     ZX_VMO_OP_ALWAYS_NEED,
+                    ZX_VMO_OP_DONT_NEED,
                     ZX_VMO_OP_PREFETCH,
                 ];
-                let op = *self.rng.choice(&ops).expect("eight");
+                let op = *self.rng.choice(&ops).expect("nine");
                 let whole = self.one_in(3);
                 let (offset, len) = (offset, len as u64);
                 let (offset, len) = if whole { (offset / PAGE * PAGE, len / PAGE * PAGE) } else { (offset, len) };
@@ -361,7 +364,7 @@ impl Generator {
         Op::PagerOpRange(PagerRange { pager, op, vmo, offset, len, data: self.data(op) })
     }
 
-    fn supply(&mut self, model: &Model, pager: zx_handle_t, vmo: zx_handle_t, offset: u64, len: u64) -> Op {
+    pub(super) fn supply(&mut self, model: &Model, pager: zx_handle_t, vmo: zx_handle_t, offset: u64, len: u64) -> Op {
         let suits = |id: ObjectId| {
             super::is_vmo(model, id) && {
                 let content = model.content(id);
@@ -402,7 +405,8 @@ impl Generator {
         if self.waits > PATIENCE {
             return self.answer_the_waiting(model);
         }
-        match self.rng.u32(0..24) {
+        match self.rng.u32(0..26) {
+            24..26 => self.memory_step(),
             0..4 => self.port_wait(model),
             4..15 => match self.answer_freely(model) {
                 // Too good an answer too often.
@@ -460,6 +464,9 @@ impl Generator {
 
     /// An answer to what waits, or the end of its pager if that cannot answer.
     fn answer_the_waiting(&mut self, model: &Model) -> Op {
+        if model.is_starving() {
+            return self.make_room(model);
+        }
         let waits = |who: Who| match model.waiting() {
             Some(Job::Access { addr, .. }) => who == Who::Access(addr / PAGE * PAGE),
             Some(_) => matches!(who, Who::Call | Who::Stream),

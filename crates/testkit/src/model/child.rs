@@ -57,6 +57,7 @@ impl Model {
                 locks: 0,
                 locked_once: false,
                 discarded: false,
+                idle: 0,
                 losses: 0,
                 family: from.family,
                 root_offset: from.root_offset + self.start(parent) + offset,

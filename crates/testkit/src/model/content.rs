@@ -36,7 +36,9 @@ pub struct Content {
     pub locked_once: bool,
     /// Whether it was discarded and not locked since.
     pub discarded: bool,
-    /// How often it was discarded.
+    /// How many generations of ages have ended since it was unlocked, if it was.
+    pub idle: u32,
+    /// How often it was discarded, or pages of it went that a pager can bring again.
     pub losses: u64,
     /// The content that it and its relatives come from, by snapshots of snapshots.
     pub family: ContentId,

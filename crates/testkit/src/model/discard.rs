@@ -2,7 +2,7 @@
 
 use zxvm_types::*;
 
-use super::{Model, ObjectId};
+use super::{Content, Model, ObjectId};
 
 impl Model {
     /// LOCK, TRY_LOCK and UNLOCK, after the look at the rights. `buffer` is for LOCK alone.
@@ -24,6 +24,7 @@ impl Model {
         match op {
             ZX_VMO_OP_UNLOCK => {
                 content.locks = content.locks.checked_sub(1).ok_or(Status::BAD_STATE)?;
+                content.idle = 0;
                 return Ok(());
             }
             ZX_VMO_OP_TRY_LOCK if content.discarded => return Err(Status::UNAVAILABLE),
@@ -33,6 +34,8 @@ impl Model {
                 // The lock is taken first, and a content that has been locked is one that was there.
                 content.locked_once = true;
                 content.discarded = false;
+                // Who is not told of the lock has it not, any more.
+                content.idle = 0;
                 let room = buffer.get_mut(..size_of_val(&state)).ok_or(Status::INVALID_ARGS)?;
                 room.copy_from_slice(&state.map(u64::to_ne_bytes).concat());
             }
@@ -49,12 +52,24 @@ impl Model {
         if !content.discardable {
             return Err(Status::NOT_SUPPORTED);
         }
-        if content.locks > 0 || !content.locked_once || content.discarded {
-            return Ok(false);
+        let goes = content.may_go();
+        if goes {
+            content.discard();
         }
-        content.pages.free(0, content.size);
-        content.discarded = true;
-        content.losses += 1;
-        Ok(true)
+        Ok(goes)
+    }
+}
+
+impl Content {
+    /// Whether it may be discarded now.
+    pub(super) fn may_go(&self) -> bool {
+        self.discardable && self.locks == 0 && self.locked_once && !self.discarded
+    }
+
+    /// It is discarded.
+    pub(super) fn discard(&mut self) {
+        self.pages.free(0, self.size);
+        self.discarded = true;
+        self.losses += 1;
     }
 }

@@ -22,6 +22,8 @@ mod pages;
 mod place;
 pub mod port;
 mod protect;
+pub mod reclaim;
+pub mod seen;
 pub mod source;
 mod transfer;
 mod unmap;
@@ -38,6 +40,7 @@ pub use vmo::{Shape, Vmo};
 use zxvm_types::*;
 
 use self::port::{Slot, SlotId};
+use self::reclaim::Memory;
 use self::source::{Provider, Who};
 use self::wait::{Job, Resumed};
 use crate::op::{Lost, Op, Outcome};
@@ -110,6 +113,7 @@ pub struct Model {
     steps: u64,
     /// Whether an access to memory that waits is a call that waits; else it is over, but for its request.
     accesses_wait: bool,
+    memory: Memory,
 }
 
 /// What a process is born with, as the engine tells it.
@@ -146,6 +150,7 @@ impl Model {
             unmapped: Vec::new(),
             steps: 0,
             accesses_wait: false,
+            memory: Memory::default(),
         };
         let root = model.add(0, Kind::Vmar(Vmar::root(birth.base, birth.len)));
         model.root = root;
@@ -227,6 +232,7 @@ impl Model {
             Op::VmoCreatePhysical { resource, .. } => Outcome::of(self.vmo_create_physical(resource)),
             Op::VmoDiscard { vmo } => number(self.vmo_discard(vmo).map(u64::from)),
             Op::VmoFreeZeroPages { vmo } => number(self.vmo_free_zero_pages(vmo)),
+            Op::Reclaim { .. } | Op::AgePass | Op::ReclaimAged { .. } | Op::SetBudget { .. } => self.reclaim(op, got),
             Op::VmoSetCachePolicy { vmo, policy } => Outcome::of(self.vmo_set_cache_policy(vmo, policy)),
             Op::VmoReplaceAsExecutable { vmo, vmex, lost } => {
                 made(self.vmo_replace_as_executable(vmo, vmex, lost, got))

@@ -280,6 +280,7 @@ mod tests {
                 locks: 0,
                 locked_once: false,
                 discarded: false,
+                idle: 0,
                 losses: 0,
                 family: root,
                 root_offset: 0,

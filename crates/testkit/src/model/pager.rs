@@ -73,6 +73,7 @@ impl Model {
             locks: 0,
             locked_once: false,
             discarded: false,
+            idle: 0,
             losses: 0,
             family,
             root_offset: 0,
@@ -85,7 +86,9 @@ impl Model {
         let vmo = self.add(ZX_VMO_ZERO_CHILDREN, Kind::Vmo(vmo));
         self.content_mut(vmo).source = Some(Source::new(pager, vmo, slot, has(ZX_VMO_TRAP_DIRTY)));
         let rights = ZX_DEFAULT_VMO_RIGHTS | if has(ZX_VMO_RESIZABLE) { ZX_RIGHT_RESIZE } else { 0 };
-        self.give_unless(lost, vmo, rights, got)
+        let made = self.give_unless(lost, vmo, rights, got)?;
+        self.source_mut(vmo).koid = made[0].1;
+        Ok(made)
     }
 
     /// The pager's VMO, by handles that have these rights: `INVALID_ARGS` if it is not.
@@ -162,12 +165,13 @@ impl Model {
         let taken = self.pages_mut(aux).take(start, start + len);
         self.in_range(vmo, offset, len)?;
         self.provided(vmo)?;
-        let content = self.content_mut(vmo);
-        let source = content.source.as_mut().expect("a pager VMO");
         let pages = offset / PAGE..(offset + len) / PAGE;
         let mut taken: std::collections::BTreeMap<_, _> =
             taken.into_iter().map(|(at, frame)| ((offset + (at - start)) / PAGE, frame)).collect();
-        for page in pages.clone() {
+        let in_vain = self.supplied_in_vain(vmo, pages.clone(), |page| taken.contains_key(&page));
+        let content = self.content_mut(vmo);
+        let source = content.source.as_mut().expect("a pager VMO");
+        for page in pages.start..in_vain {
             if source.at(page) != State::Absent {
                 continue;
             }
@@ -179,7 +183,10 @@ impl Model {
                 None => source.set(page, State::CleanZero),
             }
         }
-        source.resolve(Asked::Read, pages);
+        source.resolve(Asked::Read, pages.start..in_vain);
+        if in_vain < pages.end {
+            self.starve(vmo, Asked::Read, &(in_vain..pages.end));
+        }
         Ok(())
     }
 
@@ -235,6 +242,10 @@ impl Model {
             return Err(Status::OUT_OF_RANGE);
         }
         self.provided(vmo)?;
+        if self.lacks_room(vmo, pages.clone()) {
+            self.starve(vmo, Asked::Dirty, &pages);
+            return Err(Status::NO_MEMORY);
+        }
         let content = self.content_mut(vmo);
         let source = content.source.as_mut().expect("a pager VMO");
         if source.run(pages.start, pages.end, |state| state != State::Absent) < pages.end {

@@ -123,6 +123,8 @@ pub struct Source {
     pub pager: ObjectId,
     /// The VMO that the pager made; others that show the content are not the pager's.
     pub root: ObjectId,
+    /// Its koid, which outlives it; 0 until the engine has chosen one.
+    pub koid: zx_koid_t,
     /// Its place in the port.
     pub slot: SlotId,
     /// Whether the pager is asked before a page becomes dirty.
@@ -141,6 +143,8 @@ pub struct Source {
     marked: BTreeSet<u64>,
     /// Zero pages that a load brought into memory, as the engine does it.
     loaded: BTreeSet<u64>,
+    /// Pages in memory that were said to be always needed: pager.md §10.
+    needed: BTreeSet<u64>,
     /// Pages that may be stored to without anybody noticing: somebody has stored near by since they became dirty.
     open: BTreeSet<u64>,
     next_id: u64,
@@ -152,6 +156,7 @@ impl Source {
         Self {
             pager,
             root,
+            koid: ZX_KOID_INVALID,
             slot,
             trap_dirty,
             provider: Provider::There,
@@ -162,6 +167,7 @@ impl Source {
             states: BTreeMap::new(),
             marked: BTreeSet::new(),
             loaded: BTreeSet::new(),
+            needed: BTreeSet::new(),
             open: BTreeSet::new(),
             next_id: 0,
         }
@@ -188,6 +194,9 @@ impl Source {
         }
         if !state.is_zero() {
             self.loaded.remove(&page);
+        }
+        if state == State::Absent || state.is_zero() {
+            self.needed.remove(&page);
         }
         if state != State::Dirty {
             self.open.remove(&page);
@@ -233,6 +242,7 @@ impl Source {
     pub fn zero(&mut self, pages: Range<u64>) {
         for page in pages.clone() {
             self.loaded.remove(&page);
+            self.needed.remove(&page);
             if self.at(page) != State::CleanZero {
                 self.set(page, State::DirtyZero);
             }
@@ -359,6 +369,60 @@ impl Source {
     /// Zero pages in memory.
     pub fn loaded(&self) -> u64 {
         self.loaded.len() as u64
+    }
+
+    /// Whether the page is in memory.
+    pub fn is_there(&self, page: u64) -> bool {
+        match self.at(page) {
+            State::Clean | State::AwaitingClean | State::Dirty => true,
+            State::CleanZero | State::DirtyZero => self.loaded.contains(&page),
+            State::Absent => false,
+        }
+    }
+
+    /// Whether the page is in memory and may go.
+    pub fn is_takeable(&self, page: u64) -> bool {
+        match self.at(page) {
+            State::Clean => true,
+            State::CleanZero | State::DirtyZero => self.loaded.contains(&page),
+            State::Absent | State::AwaitingClean | State::Dirty => false,
+        }
+    }
+
+    /// A page that may go has gone.
+    pub fn evict(&mut self, page: u64) {
+        self.loaded.remove(&page);
+        self.needed.remove(&page);
+        if self.at(page) == State::Clean {
+            self.set(page, State::Absent);
+        }
+    }
+
+    /// ALWAYS_NEED: the mark is on the page, if there is one.
+    pub fn need(&mut self, page: u64) {
+        if self.is_there(page) {
+            self.needed.insert(page);
+        }
+    }
+
+    /// Whether the page was said to be always needed.
+    pub fn is_needed(&self, page: u64) -> bool {
+        self.needed.contains(&page)
+    }
+
+    /// These pages cannot be had for want of room: who waits for one of them first does not wait here any more.
+    pub fn starve(&mut self, kind: Kind, pages: &Range<u64>) -> Vec<Who> {
+        let mut starved = Vec::new();
+        for request in self.requests.iter_mut().filter(|request| request.kind == kind) {
+            if request.pages.start >= pages.end || request.pages.end <= pages.start {
+                continue;
+            }
+            request.left.retain(|page| !pages.contains(page));
+            let hit = request.waiters.extract_if(.., |waiter| pages.contains(&waiter.first));
+            starved.extend(hit.map(|waiter| waiter.who));
+        }
+        self.sweep();
+        starved
     }
 
     /// Asks for `pages`, or waits for who has asked for the first of them. `BAD_STATE`: there is nobody to be asked.

@@ -80,6 +80,7 @@ impl Model {
             locks: 0,
             locked_once: false,
             discarded: false,
+            idle: 0,
             losses: 0,
             family,
             root_offset: 0,

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use zxvm_types::*;
 
+use super::seen::Waits;
 use super::source::{Kind as Asked, Message, Source, State, Who};
 use super::{ContentId, Model, ObjectId};
 use crate::op::{Buffer, FILLER, OpRange, Outcome};
@@ -174,7 +175,8 @@ impl Model {
             let mine = source.news.drain(..).rfind(|(other, _)| who.contains(other));
             news = news.or(mine);
         }
-        let Some((_, news)) = news else {
+        let news = news.map(|(_, news)| news).or_else(|| self.has_been_starving(&job).then_some(Ok(())));
+        let Some(news) = news else {
             self.waiting = Some(job);
             return Resumed::Untouched;
         };
@@ -226,6 +228,16 @@ impl Model {
     pub fn is_absent(&self, vmo: ObjectId, offset: u64) -> bool {
         let page = (self.start(vmo) + offset) / PAGE;
         self.state_of(self.vmo_of(vmo).content, page) == Some(State::Absent)
+    }
+
+    /// Whether the page at `offset` of the VMO can be stored to without a pager or room.
+    pub fn is_ready(&self, vmo: ObjectId, offset: u64) -> bool {
+        let page = (self.start(vmo) + offset) / PAGE;
+        match self.state_of(self.vmo_of(vmo).content, page) {
+            Some(State::Clean | State::AwaitingClean) => self.source_under(vmo).is_none_or(|source| !source.trap_dirty),
+            Some(State::Dirty) | None => true,
+            Some(State::Absent | State::CleanZero | State::DirtyZero) => false,
+        }
     }
 
     /// Whether a pager provides what is mapped at the address.
@@ -374,6 +386,9 @@ impl Model {
                 *done += some;
                 continue;
             }
+            if page < end && self.starves(id, page, Waits::Call) {
+                return None;
+            }
             let content = self.content_mut(vmo);
             let source = content.source.as_mut().expect("a pager VMO");
             if offset + bytes.len() as u64 > size {
@@ -408,6 +423,9 @@ impl Model {
             }
             if self.is_over(fetch.vmo) {
                 if self.state_of(id, fetch.at) != Some(State::Absent) {
+                    if fetch.want == Want::PresentIfCan {
+                        self.need(id, fetch.at);
+                    }
                     if fetch.want == Want::Committed {
                         self.fork(id, fetch.at);
                         self.pages_mut(fetch.vmo).commit(fetch.at * PAGE, (fetch.at + 1) * PAGE);
@@ -430,8 +448,18 @@ impl Model {
                 (State::Absent, _) => Asked::Read,
                 (State::DirtyZero, Want::Committed) if source.trap_dirty => Asked::Dirty,
                 (State::CleanZero | State::DirtyZero, Want::Committed) => {
+                    if self.starves(id, fetch.at, Waits::Call) {
+                        return None;
+                    }
+                    let content = self.content_mut(fetch.vmo);
+                    let source = content.source.as_mut().expect("a pager VMO");
                     source.set(fetch.at, if state == State::CleanZero { State::Clean } else { State::Dirty });
                     content.pages.touch(fetch.at * PAGE);
+                    fetch.at += 1;
+                    continue;
+                }
+                (_, Want::PresentIfCan) => {
+                    source.need(fetch.at);
                     fetch.at += 1;
                     continue;
                 }
@@ -552,6 +580,15 @@ impl Model {
                 Ok(false) => return Some(Outcome::of(Err(Status::SHOULD_WAIT))),
                 Err(_) => return fault(),
             }
+            let needs_room = match byte {
+                Some(_) => self.contents[&id].source.as_ref().map(|_| (id, page)),
+                None => self.seat(id, page).filter(|(of, _)| self.contents[of].source.is_some()),
+            };
+            if let Some((root, at)) = needs_room
+                && self.starves(root, at, who.into())
+            {
+                return if self.accesses_wait { None } else { Some(Outcome::of(Err(Status::SHOULD_WAIT))) };
+            }
             if byte.is_some() || self.seat(id, page).is_none() {
                 self.fork(id, page);
             }
@@ -622,6 +659,14 @@ impl Model {
         }
     }
 
+    /// The page that a content shows is always needed, if it is the pager's.
+    fn need(&mut self, id: ContentId, page: u64) {
+        let Some((root, at)) = self.seat(id, page) else { return };
+        if let Some(source) = self.contents.get_mut(&root).and_then(|root| root.source.as_mut()) {
+            source.need(at);
+        }
+    }
+
     /// Asks the pager for the pages that a content shows of it from `page` on, up to `end`, as far as they are absent and in a
     /// row. How many they are is told with a refusal.
     fn ask_below(&mut self, id: ContentId, page: u64, end: u64, who: Who) -> Result<(), (Status, u64)> {
@@ -674,6 +719,11 @@ impl Model {
 }
 
 impl Job {
+    /// As whom it may wait for room.
+    pub(super) fn waits(&self) -> Waits {
+        self.who()[0].into()
+    }
+
     /// As whom it may wait.
     fn who(&self) -> [Who; 2] {
         match self {
