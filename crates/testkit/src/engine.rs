@@ -138,7 +138,9 @@ pub fn seen(kernel: &Kernel) -> Seen {
         (root.koid, SeenRoot { losses: root.losses, pages, waiting })
     });
     let starving = survey.starving.into_iter().map(Waits::from).collect();
-    Seen { roots: roots.collect(), starving, may_go: survey.may_go }
+    let stats = kernel.memory_stats();
+    let told = (stats.resident / PAGE, stats.dirty / PAGE);
+    Seen { roots: roots.collect(), starving, may_go: survey.may_go, told }
 }
 
 impl From<WaitingOne> for Waits {

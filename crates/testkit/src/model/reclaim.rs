@@ -229,6 +229,8 @@ impl Model {
             count += 1;
         }
         assert_eq!(seen.roots.len(), count, "pagers' VMOs");
+        let (there, takeable) = self.resident();
+        assert_eq!(seen.told, (there, there - takeable), "pages in memory, and those that may not go");
     }
 
     /// Pages in memory, and how many of them may go.

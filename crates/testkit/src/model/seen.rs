@@ -47,6 +47,8 @@ pub struct Seen {
     pub starving: Vec<Waits>,
     /// Koids of discardable VMOs that may go.
     pub may_go: Vec<zx_koid_t>,
+    /// How many pages are said to be in memory, and how many of them not to go before they are saved.
+    pub told: (u64, u64),
 }
 
 impl Seen {
