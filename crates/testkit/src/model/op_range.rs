@@ -166,9 +166,11 @@ impl Model {
                 let offset = piece.offset + at;
                 let shown =
                     offset < self.size(piece.vmo) && (!piece.ends_with_stream || offset < self.stream_end(piece.vmo));
-                let holders = self.content(piece.vmo).pages.holders(self.start(piece.vmo) + offset);
+                // A mapping may reach further than any content.
+                let at_page = self.start(piece.vmo).checked_add(offset).filter(|_| shown);
+                let holders = at_page.map_or(0, |at| self.content(piece.vmo).pages.holders(at));
                 let shared = holders > 1 && prot & ZX_VM_PERM_WRITE != 0;
-                if prot != 0 && shown && holders > 0 && !shared {
+                if prot != 0 && holders > 0 && !shared {
                     pages.push(piece.addr + at);
                 }
             }
