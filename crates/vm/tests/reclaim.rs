@@ -603,3 +603,18 @@ fn who_waits_for_room_sleeps_on_when_another_supply_finds_none() {
     assert_eq!(machine.space.survey().starving, waiting[1..], "there is room for one");
     machine.audit();
 }
+
+#[test]
+fn what_may_be_of_any_age_goes_though_it_is_in_use() {
+    let machine = Machine::new(100, false);
+    for page in 0..70 {
+        machine.touch(page);
+    }
+    machine.space.vmo_op_range(&machine.vmo, VmoOp::AlwaysNeed, 0, 10 * PAGE_SIZE).unwrap();
+    machine.space.age_pass();
+    for page in 0..70 {
+        assert!(machine.touch(page));
+    }
+    assert_eq!(machine.space.take_aged(1000, 0, true), 70);
+    machine.audit();
+}

@@ -116,7 +116,11 @@ impl AddressSpace {
                 break;
             }
             batch.sort_unstable();
-            let found = self.look(&batch);
+            let found = match urgency {
+                // Everything goes, in use or not: who looked would find what is in use again and again.
+                Urgency::Aged { passes: 0 } | Urgency::Last { passes: 0 } => vec![Found::Unused; batch.len()],
+                Urgency::Room | Urgency::Aged { .. } | Urgency::Last { .. } => self.look(&batch),
+            };
             let mut take = Vec::with_capacity(batch.len());
             {
                 let queues = &mut *self.reclaim.queues();
