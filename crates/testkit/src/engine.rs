@@ -118,8 +118,8 @@ pub fn birth(kernel: &Kernel) -> Birth {
 
 /// What is in memory, who waits, and what may go.
 pub fn seen(kernel: &Kernel) -> Seen {
-    let survey = kernel.space().survey();
-    let roots = survey.roots.into_iter().map(|root| {
+    let census = kernel.space().census();
+    let roots = census.roots.into_iter().map(|root| {
         let mut pages = BTreeMap::new();
         for (range, state) in root.states {
             let there = state.has_page();
@@ -137,10 +137,10 @@ pub fn seen(kernel: &Kernel) -> Seen {
         let waiting = root.waiting.into_iter().map(|(of, who)| (kind(of), who.into())).collect();
         (root.koid, SeenRoot { losses: root.losses, pages, waiting })
     });
-    let starving = survey.starving.into_iter().map(Waits::from).collect();
+    let starving = census.starving.into_iter().map(Waits::from).collect();
     let stats = kernel.memory_stats();
     let told = (stats.resident / PAGE, stats.dirty / PAGE);
-    Seen { roots: roots.collect(), starving, may_go: survey.may_go, told }
+    Seen { roots: roots.collect(), starving, may_go: census.may_go, told }
 }
 
 impl From<WaitingOne> for Waits {

@@ -598,9 +598,9 @@ fn who_waits_for_room_sleeps_on_when_another_supply_finds_none() {
         machine.supply(page, page + 1).unwrap();
         WaitingOne::Access(machine.at(page))
     });
-    assert_eq!(machine.space.survey().starving, waiting, "they would ask, be supplied in vain, and ask again");
+    assert_eq!(machine.space.census().starving, waiting, "they would ask, be supplied in vain, and ask again");
     machine.write_back(0, 1);
-    assert_eq!(machine.space.survey().starving, waiting[1..], "there is room for one");
+    assert_eq!(machine.space.census().starving, waiting[1..], "there is room for one");
     machine.audit();
 }
 
