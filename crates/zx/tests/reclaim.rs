@@ -109,7 +109,8 @@ fn what_goes_leaves_memory_and_page_tables_and_comes_back_by_a_request() {
     let entered: Vec<bool> = (0..400).map(|page| at.iter().any(|at| entries(at + page * P, 1)[0])).collect();
     assert!(entered.iter().filter(|&&entered| entered).count() as u64 <= resident());
     let load = |is_entered: bool| {
-        let pages = (0..400).filter(|&page| entered[page] == is_entered);
+        // What went last comes first: it is remembered.
+        let pages = (0..400).rev().filter(|&page| entered[page] == is_entered);
         pages.for_each(|page| assert_eq!(peek(at[1] + page * P), byte_of(page as u64)));
         server.reads()
     };

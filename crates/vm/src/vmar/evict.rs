@@ -22,7 +22,7 @@ use crate::vmo::source::ROOT;
 const BATCH: usize = 64;
 
 /// Pages freed under one hold of a lock.
-const BITE: usize = 16;
+const BITE: usize = 8;
 
 /// Where a run of a root's pages is shown.
 pub(super) struct Spot {
@@ -277,7 +277,7 @@ fn take_bite(family: &Family, pages: &[PageId]) -> (u64, bool) {
                 continue;
             }
             source.evicted(part);
-            content.losses += 1;
+            content.losses = content.losses.saturating_add(1);
             freed += part.pages();
         }
     }

@@ -25,7 +25,7 @@ impl AddressSpace {
         let mut bytes = Vec::new();
         while let Some((id, range)) = requests.next() {
             self.answer(family, requests, (id, range), &mut bytes);
-            let until = addr::round_down(requests.provider().read_until(range.start()..range.end()));
+            let until = addr::round_down(read_until(requests, range));
             // What is read ahead is asked for as well, for nobody: so it is noticed if its pages become something else.
             if let Some((id, more)) = self.claim(family, requests, range, until) {
                 self.answer(family, requests, (id, more), &mut bytes);
@@ -90,6 +90,12 @@ impl AddressSpace {
         source.ask(RequestKind::Read, VmoRange::from_bounds(rest.start(), end), Who::Nobody).ok()?;
         requests.next()
     }
+}
+
+/// Where the function panics there is nothing to be read ahead.
+fn read_until(requests: &InPlace, range: VmoRange) -> u64 {
+    let until = AssertUnwindSafe(|| requests.provider().read_until(range.start()..range.end()));
+    std::panic::catch_unwind(until).unwrap_or(range.end())
 }
 
 /// What a function of the program does wrong is its own error, and nobody else's end.
