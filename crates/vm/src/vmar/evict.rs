@@ -1,10 +1,11 @@
 //! Taking clean pages of pagers' VMOs out of memory: for room in a budget, or because memory is short.
 //!
-//! 1. What may be taken is guarded wherever it may be stored through, so a page that is found clean under its family's lock stays so
-//!    while it is freed. Who copies from it without that lock is told before it goes.
+//! 1. What may be taken is guarded wherever it may be stored through, so a page that is found clean under its family's lock stays as it is
+//!    until it is freed. Who copies from it without that lock is told before it goes.
 //! 2. Whether a page is used is what the page tables say: its entries are dropped, many at a time, and looked for later. Both is
 //!    done without any lock; that a mapping has changed meanwhile makes an answer wrong, and does no other harm.
-//! 3. Pages are freed a few at a time under one hold of a family's lock ([`BITE`]).
+//! 3. Pages are freed without a lock. While that goes on they are *leaving*: absent for the books, so an access asks for them, and
+//!    nobody brings, zeroes or cuts off anything there before it is done.
 
 use core::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -14,15 +15,13 @@ use zxvm_types::Status;
 
 use super::{AddressSpace, Layout, Roots};
 use crate::reclaim::{Found, PageId, RootId, Urgency, Verdict};
+use crate::store::Window;
 use crate::vmo::Vmo;
-use crate::vmo::family::{Family, FamilyState};
+use crate::vmo::family::{Family, FamilyState, Locked};
 use crate::vmo::source::ROOT;
 
 /// Pages looked at, and dropped from page tables, together.
 const BATCH: usize = 64;
-
-/// Pages freed under one hold of a lock.
-const BITE: usize = 8;
 
 /// Where a run of a root's pages is shown.
 pub(super) struct Spot {
@@ -193,11 +192,11 @@ impl AddressSpace {
     /// Frees pages, as far as they may be still. Answers how many, and whether the host refused some.
     fn take(&self, pages: &[PageId]) -> (u64, bool) {
         let (mut freed, mut refused) = (0, false);
-        for pages in pages.chunk_by(|a, b| a.root == b.root).flat_map(|pages| pages.chunks(BITE)) {
+        for pages in pages.chunk_by(|a, b| a.root == b.root) {
             let Some(family) = self.root_family(pages[0].root) else { continue };
-            let bite = take_bite(&family, pages);
-            freed += bite.0;
-            refused |= bite.1;
+            let taken = take_some(&family, pages);
+            freed += taken.0;
+            refused |= taken.1;
         }
         self.reclaim.done.evicted.fetch_add(freed, Ordering::Relaxed);
         (freed, refused)
@@ -242,46 +241,95 @@ pub(super) fn is_root(family: &FamilyState, root: RootId) -> bool {
     family.source.as_ref().is_some_and(|source| source.residency.root() == root)
 }
 
+/// Pages that go together: a run in one place.
+struct Part {
+    range: VmoRange,
+    window: Arc<Window>,
+    /// Where in the window, bytes.
+    at: u64,
+}
+
 /// Answers how many pages it freed, and whether the host refused some.
-fn take_bite(family: &Family, pages: &[PageId]) -> (u64, bool) {
-    let mut content = family.lock(ROOT);
-    if !is_root(content.family(), pages[0].root) {
-        return (0, false);
-    }
+fn take_some(family: &Family, pages: &[PageId]) -> (u64, bool) {
+    let root = pages[0].root;
     let (mut freed, mut refused) = (0, false);
-    // Before they go: who copies from them without the lock looks afterwards.
-    family.moved();
-    for run in runs(pages) {
-        // Place by place: what is refused is all there still.
-        let mut parts: Vec<VmoRange> = Vec::new();
-        for place in content.extents.places(run) {
-            let source = content.paged().expect("it is the root");
-            let pages = (place.range.start()..place.range.end()).step_by(PAGE_SIZE as usize);
-            let mut first = true;
-            for page in pages.filter(|&page| source.is_to_be_taken(page)) {
-                match parts.last_mut() {
-                    Some(last) if last.end() == page && !first => {
-                        *last = VmoRange::from_bounds(last.start(), page + PAGE_SIZE);
-                    }
-                    Some(_) | None => parts.push(VmoRange::from_bounds(page, page + PAGE_SIZE)),
+    let leaving = {
+        let content = &mut family.lock(ROOT);
+        if !is_root(content.family(), root) {
+            return (0, false);
+        }
+        // Before they go: who copies from them without the lock looks afterwards.
+        family.moved();
+        let (leaving, loaded) = takeable(content, pages);
+        for part in &leaving {
+            content.known.forget(part.range);
+            content.root_mut().leave(part.range);
+        }
+        // Zeros may be wanted again at once, and are few.
+        for part in loaded {
+            let result = content.free_run(family.host(), part);
+            refused |= result.is_err();
+            match result {
+                Ok(()) => {
+                    content.root_mut().evicted(part);
+                    freed += part.pages();
                 }
-                first = false;
+                Err(_) => content.root_mut().put_back(part),
             }
         }
-        for part in parts {
-            let result = content.free_run(family.host(), part);
-            let source = content.paged_mut().expect("it is the root");
-            if result.is_err() {
-                source.put_back(part);
+        leaving
+    };
+    // Without the lock: others go on with what else there is meanwhile.
+    let gone = leaving.into_iter().map(|part| {
+        let stored = part.window.part(part.at, part.range.len());
+        (family.host().punch(part.window.store(), stored).is_ok(), part)
+    });
+    let gone: Vec<(bool, Part)> = gone.collect();
+    let content = &mut family.lock(ROOT);
+    // The VMO may have gone with all its pages.
+    if is_root(content.family(), root) {
+        for (is_gone, part) in &gone {
+            if *is_gone {
+                content.losses = content.losses.saturating_add(1);
+                content.root_mut().left(part.range);
+                freed += part.range.pages();
+            } else {
+                content.root_mut().stay(part.range);
                 refused = true;
-                continue;
             }
-            source.evicted(part);
-            content.losses = content.losses.saturating_add(1);
-            freed += part.pages();
         }
     }
     (freed, refused)
+}
+
+/// Of the pages of a root those whose turn it is still: clean ones, and zeros that a load has brought.
+fn takeable(content: &Locked<'_>, pages: &[PageId]) -> (Vec<Part>, Vec<VmoRange>) {
+    let (mut clean, mut loaded): (Vec<Part>, Vec<VmoRange>) = (Vec::new(), Vec::new());
+    let source = content.root();
+    for run in runs(pages) {
+        for place in content.extents.places(run) {
+            let here = (place.range.start()..place.range.end()).step_by(PAGE_SIZE as usize);
+            for page in here.filter(|&page| source.is_to_be_taken(page)) {
+                let range = VmoRange::from_bounds(page, page + PAGE_SIZE);
+                let at = place.at + (page - place.range.start());
+                if source.states.at(page).is_zero() {
+                    loaded.push(range);
+                    continue;
+                }
+                match clean.last_mut() {
+                    Some(last)
+                        if last.range.end() == page
+                            && Arc::ptr_eq(&last.window, place.window)
+                            && last.at + last.range.len() == at =>
+                    {
+                        last.range = VmoRange::from_bounds(last.range.start(), range.end());
+                    }
+                    Some(_) | None => clean.push(Part { range, window: place.window.clone(), at }),
+                }
+            }
+        }
+    }
+    (clean, loaded)
 }
 
 /// Runs of pages that are next to one another, in bytes.

@@ -259,7 +259,7 @@ impl AddressSpace {
             let mut woken = Woken::new();
             let result = {
                 let _layout = self.layout.read();
-                let content = &mut vmo.lock();
+                let content = &mut vmo.family().lock_settled(whole);
                 content.check_inside(whole)?;
                 let result = vmo.drop_pages(content, whole, |source, part| {
                     source.states.zero(part);

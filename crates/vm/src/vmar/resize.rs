@@ -48,9 +48,10 @@ impl AddressSpace {
                 self.plan_follow(&layout, vmo, content, Ends::Size(end, size))?
             };
             self.apply(&layout, &steps).map_err(status)?;
-            let old = vmo.size();
+            let (old, is_root) = (vmo.size(), vmo.lock().is_paged());
             let mut resize = || {
-                let content = &mut vmo.lock();
+                let beyond = VmoRange::from_bounds(rounded.min(old), old);
+                let content = &mut if is_root { vmo.family().lock_settled(beyond) } else { vmo.lock() };
                 let gone = vmo.set_size_locked(content, size, rounded)?;
                 if let Some(source) = content.paged_mut() {
                     source.modified = true;

@@ -176,15 +176,17 @@ impl AddressSpace {
         let mut woken = Woken::new();
         let result = {
             let layout = self.layout.read();
-            let content = &mut family.lock(ROOT);
+            let end = offset.checked_add(len).ok_or(Status::OUT_OF_RANGE)?;
+            let range = VmoRange::from_bounds(offset + done, offset + done + step);
+            let content = &mut family.lock_settled(range);
             // Whoever supplies may do so for a root that has gone.
             if content.family().source.is_none() {
                 return Err(Status::BAD_STATE);
             }
-            let end = offset.checked_add(len).filter(|&end| end <= content.size);
-            end.ok_or(Status::OUT_OF_RANGE)?;
+            if end > content.size {
+                return Err(Status::OUT_OF_RANGE);
+            }
             check_there(content)?;
-            let range = VmoRange::from_bounds(offset + done, offset + done + step);
             let result = self.supply_step(&layout, family, content, range, (offset, material, only));
             let source = content.root_mut();
             source.residency.repay();

@@ -78,6 +78,8 @@ pub struct Source {
     /// Zero pages, by their offset, that are committed because somebody loaded from them.
     pub loaded: BTreeSet<u64>,
     pub residency: Residency,
+    /// Pages that are being taken: the books have them as absent, but they are committed until the host has freed them.
+    leaving: Vec<VmoRange>,
     /// Contents that lie over the root, or over one another.
     pub over: BTreeMap<u32, Over>,
 }
@@ -154,12 +156,35 @@ impl Source {
         self.changed(range);
     }
 
-    /// Pages that may be taken have been.
+    /// Clean pages are about to be freed, without the lock. Until that is done ([`Source::left`], [`Source::stay`]) nobody may bring
+    /// anything there: see [`Family::lock_settled`].
+    pub fn leave(&mut self, range: VmoRange) {
+        debug_assert!(self.states.runs(range).all(|(_, state)| state == PageState::Clean));
+        self.states.set(range, PageState::Absent);
+        self.leaving.push(range);
+    }
+
+    /// Pages that were about to be freed have been.
+    pub fn left(&mut self, range: VmoRange) {
+        self.leaving.retain(|&leaving| leaving != range);
+        self.evicted(range);
+    }
+
+    /// Pages that were about to be freed could not be.
+    pub fn stay(&mut self, range: VmoRange) {
+        self.leaving.retain(|&leaving| leaving != range);
+        self.states.set(range, PageState::Clean);
+        self.put_back(range);
+    }
+
+    /// Whether some of these pages are being freed.
+    pub fn is_leaving(&self, range: VmoRange) -> bool {
+        self.leaving.iter().any(|leaving| leaving.intersect(range).is_some())
+    }
+
+    /// Zero pages that a load had brought have been freed, or others that were about to be.
     pub fn evicted(&mut self, range: VmoRange) {
         self.unload(range);
-        for run in self.states.runs_where(range, |state| state == PageState::Clean) {
-            self.states.set(run, PageState::Absent);
-        }
         {
             let root = self.residency.root();
             let queues = &mut *self.residency.reclaim().queues();
@@ -216,7 +241,8 @@ impl Source {
 
     /// The budget is told how many pages are there.
     pub fn count(&mut self) {
-        self.residency.count(self.states.pages() + self.loaded.len() as u64);
+        let leaving: u64 = self.leaving.iter().map(|range| range.pages()).sum();
+        self.residency.count(self.states.pages() + self.loaded.len() as u64 + leaving);
     }
 
     /// Takes room for so many pages that are about to come. What is not used is to be given [back](Residency::repay).
@@ -266,6 +292,8 @@ impl Source {
         let mut runs = self.states.runs_where(range, which);
         let loaded = self.loaded.range(range.start()..range.end());
         runs.extend(loaded.map(|&page| VmoRange::from_bounds(page, page + PAGE_SIZE)));
+        // Still there: a store to it is not to be lost with it.
+        runs.extend(self.leaving.iter().filter_map(|leaving| leaving.intersect(range)));
         runs
     }
 
@@ -288,6 +316,21 @@ impl Source {
 /// Numbers of pages.
 fn pages(range: VmoRange) -> Range<u64> {
     range.start() / PAGE_SIZE..range.end() / PAGE_SIZE
+}
+
+impl Family {
+    /// The lock of the family of a root, once none of its pages of `range` is being freed. That is soon: who frees them waits for nobody
+    /// but this lock.
+    pub fn lock_settled(&self, range: VmoRange) -> Locked<'_> {
+        loop {
+            let content = self.lock(ROOT);
+            if !content.family().source.as_ref().is_some_and(|source| source.is_leaving(range)) {
+                return content;
+            }
+            drop(content);
+            std::thread::yield_now();
+        }
+    }
 }
 
 impl FamilyState {
@@ -371,6 +414,7 @@ impl Vmo {
             requests: Requests::default(),
             loaded: BTreeSet::new(),
             residency: Residency::new(reclaim.clone()),
+            leaving: Vec::new(),
             over: BTreeMap::new(),
         }));
         // When it is whole: whoever closes the pager looks at it.
