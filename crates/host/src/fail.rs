@@ -2,7 +2,8 @@
 //!
 //! 1. Every call that returns a [`HostResult`] is counted while armed, except `pieces` and `unguarded_runs`: audits do not disturb a count.
 //! 2. A call that is made to fail does not reach the host beneath: it changes nothing.
-//! 3. The lock is not held while the host beneath works.
+//! 3. What is to be done before a call is done once, and without a lock.
+//! 4. The lock is not held while the host beneath works.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -36,7 +37,20 @@ pub enum Mode {
 #[derive(Debug)]
 pub struct FailNth<H: ?Sized> {
     plan: Mutex<Plan>,
+    before: Mutex<Option<Before>>,
     host: Arc<H>,
+}
+
+/// What is done before a call.
+struct Before {
+    n: u64,
+    act: Box<dyn FnOnce() + Send>,
+}
+
+impl core::fmt::Debug for Before {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "something before call {}", self.n)
+    }
 }
 
 #[derive(Debug)]
@@ -56,7 +70,7 @@ struct Armed {
 impl<H: Host + ?Sized> FailNth<H> {
     /// Wraps `host`; nothing fails before [`FailNth::arm`].
     pub fn new(host: Arc<H>) -> Self {
-        Self { plan: Mutex::new(Plan { armed: None, calls: 0, fired: false }), host }
+        Self { plan: Mutex::new(Plan { armed: None, calls: 0, fired: false }), before: Mutex::default(), host }
     }
 
     /// The host beneath.
@@ -71,6 +85,29 @@ impl<H: Host + ?Sized> FailNth<H> {
     pub fn arm(&self, n: u64, error: HostError, mode: Mode) {
         assert!(n > 0, "the first call is number 1");
         *self.plan() = Plan { armed: Some(Armed { n, error, mode }), calls: 0, fired: false };
+    }
+
+    /// Before the `n`th counted call from here on (the next one is the first) `act` is done, by the thread that makes it: what another thread
+    /// could do just then. It may make calls, which are not counted for this.
+    pub fn before(&self, n: u64, act: impl FnOnce() + Send + 'static) {
+        *self.lock_before() = Some(Before { n, act: Box::new(act) });
+    }
+
+    fn lock_before(&self) -> MutexGuard<'_, Option<Before>> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn act_before(&self) {
+        let due = {
+            let mut before = self.lock_before();
+            if let Some(before) = &mut *before {
+                before.n -= 1;
+            }
+            before.take_if(|before| before.n == 0)
+        };
+        if let Some(due) = due {
+            (due.act)();
+        }
     }
 
     /// Lets every call through again, and stops counting.
@@ -94,6 +131,7 @@ impl<H: Host + ?Sized> FailNth<H> {
 
     /// Counts a call. An error means: this one is to fail.
     fn count(&self) -> HostResult {
+        self.act_before();
         let mut plan = self.plan();
         let Some(Armed { n, error, mode }) = plan.armed else { return Ok(()) };
         plan.calls += 1;

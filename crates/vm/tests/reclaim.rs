@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use common::{BEGIN, DIRTY, Machine, PLAIN, READ};
 use zxvm_host::PAGE_SIZE;
-use zxvm_host::sim::SimFault;
+use zxvm_host::fail::FailNth;
+use zxvm_host::sim::{SimFault, SimHost};
 use zxvm_types::Status;
 use zxvm_vm::{ChildKind, PagerOp, RequestKind, Vmo, VmoOp, WaitingOne, WritebackSink};
 
@@ -617,4 +618,58 @@ fn what_may_be_of_any_age_goes_though_it_is_in_use() {
     }
     assert_eq!(machine.space.take_aged(1000, 0, true), 70);
     machine.audit();
+}
+
+/// What another thread may do between any two calls that taking pages makes.
+fn meanwhile(what: fn(&Machine)) {
+    const PAGES: u64 = 32;
+    let mut taken = 0;
+    for n in 1..=6 {
+        let host = Arc::new(SimHost::default());
+        let between = Arc::new(FailNth::new(host.clone()));
+        let machine = Arc::new(Machine::through(host, between.clone(), PAGES));
+        machine.supply(0, PAGES).unwrap();
+        let other = machine.clone();
+        between.before(n, move || what(&other));
+        taken += machine.space.take_pages(PAGES);
+        // There were fewer calls.
+        between.before(u64::MAX, || ());
+        machine.audit();
+    }
+    assert!(taken > PAGES, "it was in the middle of it at times");
+}
+
+#[test]
+fn a_store_through_a_new_mapping_is_not_lost_with_a_page_that_is_being_taken() {
+    meanwhile(|machine| {
+        let base = machine.map();
+        if machine.host.store(base + 5 * PAGE_SIZE, 200).is_ok() {
+            assert_eq!(machine.dirty(), [(5, 1, false)], "it was seen");
+            assert_eq!(machine.host.load(base + 5 * PAGE_SIZE), Ok(200));
+        } else {
+            assert_eq!(machine.port.take(), [(READ, 5, 6)], "it is asked for");
+            machine.op(PagerOp::Fail(Status::IO), 5, 6).unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_is_being_taken_counts_until_it_has_gone() {
+    meanwhile(|machine| assert_eq!(machine.resident(), 32));
+}
+
+#[test]
+fn a_load_of_what_is_being_taken_sees_it_or_asks() {
+    meanwhile(|machine| match machine.host.load(machine.at(7)) {
+        Ok(byte) => assert_eq!(byte, 8),
+        Err(_) => {
+            machine.port.take();
+            machine.op(PagerOp::Fail(Status::IO), 7, 8).unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_is_detached_while_it_is_being_taken_is_gone_as_well() {
+    meanwhile(|machine| machine.space.detach_vmo(&machine.pager, &machine.vmo).unwrap());
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use zxvm_host::sim::SimHost;
 use zxvm_host::user::{UserRef, UserSlice};
-use zxvm_host::{PAGE_SIZE, Prot, VmoRange};
+use zxvm_host::{Host, PAGE_SIZE, Prot, VmoRange};
 use zxvm_types::Status;
 use zxvm_vm::{
     AddressSpace, ChildKind, ChildRequest, MapRequest, Pager, PagerOp, PagerVmoRequest, Place, RequestKind,
@@ -78,6 +78,13 @@ impl Machine {
         let (host, stores, space) = engine();
         let port: Arc<Sent> = Arc::default();
         Self::made(host, stores, space, (pages, trap_dirty), port.clone(), port)
+    }
+
+    /// Whose host is asked by way of another.
+    pub fn through(host: Arc<SimHost>, by: Arc<dyn Host>, pages: u64) -> Self {
+        let (stores, space) = (StoreSet::new(by.clone()), AddressSpace::new(by, 1 << 30, 1).unwrap());
+        let port: Arc<Sent> = Arc::default();
+        Self::made(host, stores, space, (pages, false), port.clone(), port)
     }
 
     /// Whose requests go elsewhere.
