@@ -271,6 +271,7 @@ fn take_some(family: &Family, pages: &[PageId]) -> (u64, bool) {
             refused |= result.is_err();
             match result {
                 Ok(()) => {
+                    content.losses = content.losses.saturating_add(1);
                     content.root_mut().evicted(part);
                     freed += part.pages();
                 }
