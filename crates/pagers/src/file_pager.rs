@@ -3,8 +3,8 @@
 use std::io;
 use std::num::NonZero;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -140,6 +140,7 @@ impl PagerBuilder {
             dirtied: AtomicU64::new(0),
             sync_every: self.sync_every,
             writing: Mutex::new(()),
+            resizing: AtomicBool::new(false),
             background: Mutex::new(Background { stop: false, error: None }),
             wake_background: Condvar::new(),
             alarm: heeds_pressure.then(Alarm::new).transpose()?,
@@ -176,6 +177,22 @@ pub struct FilePager<B: Backing> {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Somebody changes the length.
+struct Resizing<'a>(&'a AtomicBool);
+
+impl<'a> Resizing<'a> {
+    fn new(resizing: &'a AtomicBool) -> Self {
+        resizing.store(true, Ordering::Release);
+        Self(resizing)
+    }
+}
+
+impl Drop for Resizing<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 struct Background {
     stop: bool,
     error: Option<io::Error>,
@@ -190,6 +207,8 @@ struct Shared<B> {
     sync_every: u64,
     /// One writeback, or change of length, at a time. Who holds it waits for nothing that needs a page to become dirty, or room.
     writing: Mutex<()>,
+    /// Whether who holds it changes the length, for which consent may be needed once more.
+    resizing: AtomicBool,
     background: Mutex<Background>,
     wake_background: Condvar,
     /// Tells when room is wanted.
@@ -314,6 +333,19 @@ impl<B: Backing> Shared<B> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same for who answers a thread that may be changing the length: then there is none.
+    fn writing_unless_resizing(&self) -> Option<MutexGuard<'_, ()>> {
+        loop {
+            match self.writing.try_lock() {
+                Ok(writing) => return Some(writing),
+                Err(TryLockError::Poisoned(writing)) => return Some(writing.into_inner()),
+                Err(TryLockError::WouldBlock) if self.resizing.load(Ordering::Acquire) => return None,
+                // A writeback is under way, and ends.
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_micros(100)),
+            }
+        }
+    }
+
     /// A thread that answers.
     fn work(&self, mut aux: Aux) {
         while let Ok(packet) = self.core.port.wait(MonotonicInstant::INFINITE) {
@@ -413,7 +445,11 @@ impl<B: Backing> Shared<B> {
     fn let_dirty(&self, range: Range<u64>) {
         let (bytes, limit) = (range.end - range.start, self.dirty_limit.unwrap_or(u64::MAX));
         let over = self.dirtied.load(Ordering::Relaxed) + bytes > limit;
-        if over && let Err(error) = self.writeback() {
+        // Who changes the length may be the one who waits for consent: then what is too much is written back with the next.
+        if over
+            && let Some(writing) = self.writing_unless_resizing()
+            && let Err(error) = self.writeback_alone(writing)
+        {
             let status = status_of(&error);
             self.background().error = Some(error);
             // Last: whoever waits may look at once.
@@ -461,14 +497,16 @@ impl<B: Backing> Shared<B> {
         let vmo = &self.core.vmo;
         loop {
             let old = self.core.lengths().now;
-            // What a program may have stored past the end is not content.
-            let page_end = old.next_multiple_of(PAGE_SIZE).min(len);
-            let zeroed = match page_end > old {
+            // What a program may have stored past the end is not content, and what is cut off is gone.
+            let from = old.min(len);
+            let page_end = from.next_multiple_of(PAGE_SIZE).min(old.max(len));
+            let zeroed = match page_end > from {
                 // It may wait for the page, for consent, or for room, and so for a writeback: not under the lock.
-                true => vmo.op_range(VmoOp::ZERO, old, page_end - old),
+                true => vmo.op_range(VmoOp::ZERO, from, page_end - from),
                 false => Ok(()),
             };
             let _writing = self.writing();
+            let _resizing = Resizing::new(&self.resizing);
             if self.core.lengths().now != old {
                 // Somebody else was faster.
                 continue;
@@ -483,10 +521,13 @@ impl<B: Backing> Shared<B> {
     }
 
     fn writeback(&self) -> io::Result<Written> {
+        self.writeback_alone(self.writing())
+    }
+
+    fn writeback_alone(&self, _writing: MutexGuard<'_, ()>) -> io::Result<Written> {
         if !self.core.config.writable {
             return Ok(Written::default());
         }
-        let _writing = self.writing();
         let written = self.write_dirty()?;
         if written != Written::default() {
             add(&self.core.counters.writebacks, 1);
