@@ -147,10 +147,7 @@ fn with_everything_dirty_an_access_waits_until_something_was_saved() {
     let wish = Arc::new(Wish::default());
     let sink: Arc<dyn WritebackSink> = wish.clone();
     machine.space.observe_writeback(Arc::downgrade(&sink));
-    for page in 0..BUDGET {
-        machine.touch(page);
-        machine.host.store(machine.at(page), 200).unwrap();
-    }
+    machine.fill_with_dirty();
     assert_eq!(*wish.0.lock().unwrap(), [true], "pagers are told to save long before all is dirty");
     assert_eq!(machine.host.load(machine.at(500)), Err(SimFault::Waits));
     assert_eq!(machine.port.take(), [(READ, 500, 501)]);
@@ -173,10 +170,7 @@ fn with_everything_dirty_an_access_waits_until_something_was_saved() {
 #[test]
 fn a_call_that_waits_for_room_goes_on_when_there_is_some() {
     let machine = machine(1000);
-    for page in 0..BUDGET {
-        machine.touch(page);
-        machine.host.store(machine.at(page), 200).unwrap();
-    }
+    machine.fill_with_dirty();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let prefetch = scope.spawn(|| {
@@ -368,18 +362,11 @@ fn a_vmo_that_goes_gives_its_room_back_and_lets_others_go_on() {
 fn who_waits_for_room_is_told_when_the_pager_goes() {
     for detach in [true, false] {
         let machine = machine(1000);
-        for page in 0..BUDGET {
-            machine.touch(page);
-            machine.host.store(machine.at(page), 200).unwrap();
-        }
+        machine.fill_with_dirty();
         std::thread::scope(|scope| {
             let call =
                 scope.spawn(|| machine.space.vmo_op_range(&machine.vmo, VmoOp::Prefetch, 500 * PAGE_SIZE, PAGE_SIZE));
-            while machine.space.memory_stats().starved == 0 {
-                for (_, from, to) in machine.port.take() {
-                    machine.supply(from, to).unwrap();
-                }
-            }
+            machine.serve_until(|| machine.starved() > 0);
             if detach {
                 machine.space.detach_vmo(&machine.pager, &machine.vmo).unwrap();
             } else {
@@ -394,18 +381,11 @@ fn who_waits_for_room_is_told_when_the_pager_goes() {
 #[test]
 fn who_waits_for_room_is_trimmed_when_the_vmo_shrinks() {
     let machine = machine(1000);
-    for page in 0..BUDGET {
-        machine.touch(page);
-        machine.host.store(machine.at(page), 200).unwrap();
-    }
+    machine.fill_with_dirty();
     std::thread::scope(|scope| {
         let call =
             scope.spawn(|| machine.space.vmo_op_range(&machine.vmo, VmoOp::Prefetch, 500 * PAGE_SIZE, PAGE_SIZE));
-        while machine.space.memory_stats().starved == 0 {
-            for (_, from, to) in machine.port.take() {
-                machine.supply(from, to).unwrap();
-            }
-        }
+        machine.serve_until(|| machine.starved() > 0);
         machine.space.set_vmo_size(&machine.vmo, 400 * PAGE_SIZE).unwrap();
         assert_eq!(call.join().unwrap(), Ok(()));
     });
@@ -589,10 +569,7 @@ fn zeroing_a_part_of_what_went_and_came_again_as_zero_stores_nothing() {
 #[test]
 fn who_waits_for_room_sleeps_on_when_another_supply_finds_none() {
     let machine = machine(1000);
-    for page in 0..BUDGET {
-        machine.touch(page);
-        machine.host.store(machine.at(page), 200).unwrap();
-    }
+    machine.fill_with_dirty();
     let waiting = [500, 600, 700].map(|page| {
         assert_eq!(machine.host.load(machine.at(page)), Err(SimFault::Waits));
         assert_eq!(machine.port.take(), [(READ, page, page + 1)]);

@@ -6,8 +6,8 @@
 //!    of one another are a [`family`], and share [`frames`].
 //! 3. `mappings` of a content holds the base address of every mapping that shows it, no more and no less. It changes
 //!    only together with the VMAR tree, under the layout lock *and* the family's lock.
-//! 4. Freeing pages (decommit, zero, shrink) happens under the family's lock. So whoever holds it and sees a page
-//!    committed can rely on it.
+//! 4. Freeing pages (decommit, zero, shrink) happens under the family's lock; what is taken for room is absent for the books before
+//!    the lock is let go. So whoever holds it and sees a page committed can rely on it.
 //! 5. What a call says of a VMO's bytes counts from the VMO's own start; everything below counts from the start of the
 //!    content that it shows. They differ for slices.
 //!

@@ -1,11 +1,13 @@
 //! Where the pages of a pager VMO come from.
 //!
 //! 1. The content that a family began with is the pager's, the *root*; it is there as long as any other of its family is.
-//! 2. A root is careful from its first day: stores to it by calls, commits and everything that frees its pages are made
-//!    under the family's lock, and so are all changes of [`States`].
+//! 2. A root is careful from its first day: stores to it by calls, commits and everything that frees its pages, but for what is
+//!    leaving (5), are made under the family's lock, and so are all changes of [`States`].
 //! 3. [`Residency`] knows what is there: after each change of states it is told ([`Source::changed`]).
 //! 4. Every page that has content and is not dirty is guarded wherever it may be stored through, and so is every zero page
 //!    that a load has brought (`loaded`). All accesses to what is not there wait.
+//! 5. Pages that are `leaving` are absent for the books and committed still: guarded, counted, and left alone until the host has freed
+//!    them.
 
 use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};
